@@ -1,0 +1,303 @@
+package arpc
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+const (
+	// TimeZero does not wait at all.
+	TimeZero time.Duration = 0
+	// TimeForever waits without an end.
+	TimeForever time.Duration = math.MaxInt64
+)
+
+// State is where a client stands with its connection.
+type State string
+
+// The states. A dialed client goes from Connecting to Open, from there to
+// Waiting and back to Connecting when its connection is lost, and to Closed for
+// good. An accepted client is Open and then Closed.
+const (
+	StateConnecting State = "connecting"
+	StateOpen       State = "open"
+	StateWaiting    State = "waiting"
+	StateClosed     State = "closed"
+)
+
+// Client is one peer, as the application holds it: on the side that dialed, where
+// it outlives its connections, and on the side that accepted. Both can call,
+// notify and be called. All methods are safe for concurrent use.
+type Client struct {
+	// Handler is what the client does with what it receives.
+	Handler *Handler
+
+	pending pending
+	request *http.Request // the upgrade request, on accepted WebSockets
+	dialer  *redialer     // nil on accepted clients
+
+	mu      sync.Mutex // guards what follows
+	current *conn      // nil while there is no connection
+	changed chan struct{}
+	state   State
+	err     error // why the last connection ended
+	values  map[any]any
+	done    chan struct{}
+
+	hooks sync.Mutex // held while state hooks run, so that they do not overlap
+}
+
+func newClient(h *Handler) *Client {
+	return &Client{Handler: h, state: StateConnecting, changed: make(chan struct{}), done: make(chan struct{})}
+}
+
+func (c *Client) accepted() bool { return c.dialer == nil }
+
+// Accepted describes a connection that a server gives to ServeConn.
+type Accepted struct {
+	// Request is the upgrade request of a WebSocket.
+	Request *http.Request
+	// Connected and Disconnected run before and after the hooks of the Handler.
+	Connected    func(*Client)
+	Disconnected func(*Client, error)
+}
+
+// ServeConn serves an accepted connection and returns its client at once.
+// Reading happens on a goroutine of its own, so that the caller's stack can go.
+func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
+	c := newClient(h)
+	c.request = a.Request
+	cn := newConn(c, h, nc)
+	c.setState(StateOpen, cn, nil)
+	established := make(chan struct{})
+	cn.start(func(err error) {
+		<-established // the disconnected hooks come after the connected ones
+		c.setState(StateClosed, nil, err)
+		h.runDisconnected(c, err)
+		if a.Disconnected != nil {
+			a.Disconnected(c, err)
+		}
+		close(c.done)
+	})
+	if a.Connected != nil {
+		a.Connected(c)
+	}
+	h.runConnected(c)
+	close(established)
+	return c
+}
+
+// setState is the only place where state and connection change.
+func (c *Client) setState(s State, cn *conn, err error) {
+	c.hooks.Lock()
+	defer c.hooks.Unlock()
+	c.mu.Lock()
+	if c.state == StateClosed {
+		c.mu.Unlock()
+		return
+	}
+	c.state, c.current = s, cn
+	if err != nil {
+		c.err = err
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	c.mu.Unlock()
+	c.Handler.runStateChanged(c, s, err)
+}
+
+// State returns where the client stands.
+func (c *Client) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// Err is why the last connection ended; nil before one did.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Done is closed when the client has ended for good and nothing of it runs any
+// more, except handlers that have not returned.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Request is the HTTP request that a WebSocket began with, on the accepting
+// side; nil elsewhere.
+func (c *Client) Request() *http.Request { return c.request }
+
+// RemoteAddr is the address of the peer, nil while there is no connection.
+func (c *Client) RemoteAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == nil {
+		return nil
+	}
+	return c.current.raw.RemoteAddr()
+}
+
+// Set keeps a value with the client, for Get.
+func (c *Client) Set(key, value any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.values == nil {
+		c.values = map[any]any{}
+	}
+	c.values[key] = value
+}
+
+// Get returns a value that was Set.
+func (c *Client) Get(key any) (any, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.values[key]
+	return v, ok
+}
+
+// Delete forgets a value that was Set.
+func (c *Client) Delete(key any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.values, key)
+}
+
+// Notify sends a message that is not answered. It waits at most timeout for a
+// connection and for room in the send queue; nil means that the message is
+// queued in order behind what was sent before.
+func (c *Client) Notify(method string, v any, timeout time.Duration) error {
+	return c.notify(nil, timeout, method, v)
+}
+
+// NotifyWith is Notify with a context instead of a timeout.
+func (c *Client) NotifyWith(ctx context.Context, method string, v any) error {
+	return contextual(ctx, c.notify(ctx.Done(), TimeForever, method, v))
+}
+
+func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method string, v any) error {
+	w := newWait(timeout, done)
+	defer w.stop()
+	body, kind, err := c.encode(method, v)
+	if err != nil {
+		return err
+	}
+	defer body.free()
+	for {
+		cn, err := c.connection(w)
+		if err != nil {
+			return err
+		}
+		h := wire.Header{Cmd: wire.Notify, Flags: cn.requestFlags(kind)}
+		_, err = cn.send(h, method, body.b, w.sendOptions())
+		if err == nil || !cn.lostWith(err) || c.accepted() {
+			return err
+		}
+	}
+}
+
+// PushMsg sends a message that is encoded already. timeout bounds the waiting
+// for a connection and for room in the send queue; TimeZero does not wait.
+func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
+	w := newWait(timeout, nil)
+	defer w.stop()
+	cn, err := c.connection(w)
+	if err != nil {
+		return err
+	}
+	_, err = cn.sendEncoded(m.frame, w.sendOptions())
+	return err
+}
+
+// Wake tells the connection to pull from a source, which was not woken before
+// or reported that it had nothing more. Without a connection it does nothing.
+func (c *Client) Wake(s Source) {
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	if cn != nil && cn.out.wake(s) {
+		c.Handler.flushers.add(&cn.out)
+	}
+}
+
+// encode checks a method and encodes the body for it.
+func (c *Client) encode(method string, v any) (*buffer, wire.Kind, error) {
+	if err := wire.CheckMethod(method); err != nil {
+		return nil, 0, Errorf(CodeInvalidArgument, "method %q: %w", method, err)
+	}
+	body := takeBuffer()
+	var kind wire.Kind
+	var err error
+	body.b, kind, err = appendValue(body.b, c.Handler.Codec(), v)
+	if err == nil && len(body.b)+len(method) > wire.MaxBody {
+		err = fmt.Errorf("body of %d bytes, limit %d", len(body.b), wire.MaxBody)
+	}
+	if err != nil {
+		body.free()
+		return nil, 0, Errorf(CodeInvalidArgument, "%w", err)
+	}
+	return body, kind, nil
+}
+
+// connection is the current connection. While there is none it waits for one.
+func (c *Client) connection(w *wait) (*conn, error) {
+	for {
+		c.mu.Lock()
+		cn, changed, cause := c.current, c.changed, c.err
+		c.mu.Unlock()
+		switch {
+		case cn != nil && cn.usable():
+			return cn, nil
+		case c.accepted():
+			return nil, ErrDisconnected.withSent(false, cause)
+		case c.dialer.ctx.Err() != nil:
+			return nil, ErrStopped
+		}
+		if err := w.until(changed); err != nil {
+			return nil, ErrDisconnected.withSent(false, cause)
+		}
+	}
+}
+
+// Stop ends the client for good: what was sent before leaves, pending calls
+// fail, nothing connects again. It does not wait; see Done. Further calls do nothing.
+func (c *Client) Stop() { c.stop(ErrStopped) }
+
+func (c *Client) stop(cause error) {
+	if c.dialer != nil {
+		c.dialer.cancel(cause)
+	}
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	if cn != nil {
+		cn.shut(cause)
+	}
+}
+
+// Drain refuses new requests of the peer, waits until those that run are
+// answered or ctx ends, and stops the client.
+func (c *Client) Drain(ctx context.Context) error {
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	defer c.stop(errDraining)
+	if cn == nil {
+		return nil
+	}
+	select {
+	case <-cn.inbox.drain():
+		return nil
+	case <-cn.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain %s: %w", cn.raw.RemoteAddr(), context.Cause(ctx))
+	}
+}

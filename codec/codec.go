@@ -1,0 +1,38 @@
+// Package codec turns values into bytes and back. JSON is the codec that both
+// ends use unless they agree on another.
+package codec
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Codec encodes and decodes the values of message bodies. Implementations are
+// safe for concurrent use.
+type Codec interface {
+	// Name identifies the format to the peer: "json", "msgpack".
+	Name() string
+	// Append appends the encoding of v to dst. On error dst is returned unchanged.
+	Append(dst []byte, v any) ([]byte, error)
+	// Unmarshal decodes data into the value that v points to. It does not
+	// keep data.
+	Unmarshal(data []byte, v any) error
+}
+
+// JSON is encoding/json.
+var JSON Codec = jsonCodec{}
+
+type jsonCodec struct{}
+
+func (jsonCodec) Name() string { return "json" }
+
+func (jsonCodec) Append(dst []byte, v any) ([]byte, error) {
+	w := bytes.NewBuffer(dst)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return dst, err
+	}
+	w.Truncate(w.Len() - 1) // the newline that Encode adds
+	return w.Bytes(), nil
+}
+
+func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }

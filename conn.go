@@ -1,0 +1,369 @@
+package arpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/codec"
+	"github.com/seed-fbfaa03e/arpc/wire"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+// conn is one connection. It dies once and never comes back: a client that
+// reconnects makes a new one, and what still refers to this one finds it dead.
+type conn struct {
+	client  *Client
+	handler *Handler
+	codec   codec.Codec
+	log     *slog.Logger
+	limits  Limits
+	maxBody int
+
+	raw net.Conn  // what is written to, by the outbox alone
+	in  io.Reader // what is read: raw, or the messages of ws
+	ws  *ws.Conn  // nil if this is not a WebSocket
+
+	out   outbox
+	inbox inbox
+	life  keepalive
+	kinds atomic.Bool // the peer sends the kind of its bodies, so it reads ours
+
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
+	ended      chan struct{}  // closed when nothing of the connection runs any more
+
+	mu      sync.Mutex
+	cause   error // why it ends; the first cause is kept
+	closing bool  // nothing more is sent
+	dead    bool
+	linger  *time.Timer // ends a connection whose last bytes do not leave
+}
+
+func newConn(c *Client, h *Handler, nc net.Conn) *conn {
+	cn := &conn{
+		client:  c,
+		handler: h,
+		codec:   h.Codec(),
+		log:     h.Logger(),
+		limits:  h.Limits(),
+		raw:     nc,
+		in:      nc,
+		ended:   make(chan struct{}),
+	}
+	cn.maxBody = cn.limits.Body
+	cn.ctx, cn.cancel = context.WithCancelCause(context.Background())
+	cn.out.conn = cn
+	cn.inbox.conn = cn
+	cn.inbox.changed.L = &cn.inbox.mu
+	cn.life.conn = cn
+	if w, ok := nc.(*ws.Conn); ok {
+		cn.ws, cn.raw, cn.maxBody = w, w.NetConn(), cn.limits.WebSocketBody
+		w.Attach(cn.control, cn.out.beforeRead)
+	}
+	cn.out.raw = newRawWriter(cn.raw)
+	return cn
+}
+
+// start begins to read. ended is called once, on the reading goroutine, when
+// the connection is over and nothing of it runs any more but handlers.
+func (c *conn) start(ended func(error)) {
+	c.handler.workers.open()
+	c.life.start()
+	go c.readLoop(ended)
+}
+
+func (c *conn) readLoop(ended func(error)) {
+	defer close(c.ended)
+	c.shut(c.read())
+	<-c.ctx.Done()
+	c.life.stop()
+	c.stopLinger()
+	c.inbox.close()
+	left := c.out.left()
+	c.goroutines.Wait()
+	cause := c.err()
+	c.client.pending.fail(cause, left)
+	ended(cause)
+	c.handler.workers.close()
+}
+
+// read reads frames and dispatches them, until the connection ends. Before the
+// socket is read everything that was answered meanwhile is flushed at once; on
+// a WebSocket that happens below, through Attach.
+func (c *conn) read() (err error) {
+	defer func() {
+		if v := recover(); v != nil { // a fault of the engine must not leave a connection half dead
+			err = fmt.Errorf("reader panicked: %v", v)
+			c.log.Error("arpc: reader panicked", "panic", fmt.Sprint(v))
+		}
+	}()
+	d := wire.NewDecoder(c.maxBody)
+	for {
+		if c.ws == nil {
+			c.out.beforeRead()
+		}
+		n, err := c.in.Read(d.Buffer())
+		d.Advance(n)
+		c.life.heardBytes(n)
+		if err := c.dispatchAll(d); err != nil {
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *conn) dispatchAll(d *wire.Decoder) error {
+	c.out.afterRead()
+	for {
+		f, ok, err := d.Next()
+		if err != nil || !ok {
+			return err
+		}
+		c.life.heardFrame()
+		if err := c.dispatch(&f); err != nil {
+			return err
+		}
+	}
+}
+
+// dispatch takes one frame to where it belongs. An error ends the connection.
+func (c *conn) dispatch(f *wire.Frame) error {
+	if f.Coders != 0 {
+		return fmt.Errorf("frame of coders %#02x, none is installed", f.Coders)
+	}
+	if !c.kinds.Load() && f.Flags.Kind() != wire.Unknown {
+		c.kinds.Store(true)
+	}
+	switch f.Cmd.Command() {
+	case wire.Request, wire.Notify:
+		return c.receive(f)
+	case wire.Response:
+		// An answer that nobody waits for came too late, or twice: no harm.
+		c.client.pending.deliver(f.Seq, answer{flags: f.Flags, body: append([]byte(nil), f.Body...)})
+	case wire.Ping:
+		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
+	case wire.Stream:
+		return c.refuseStream(f)
+	}
+	return nil
+}
+
+// receive takes a request or notify to its route.
+func (c *conn) receive(f *wire.Frame) error {
+	r := c.handler.router.Load().find(f.Method)
+	ctx := &Context{
+		Client: c.client,
+		conn:   c,
+		route:  r,
+		method: r.method,
+		body:   f.Body,
+		seq:    f.Seq,
+		cmd:    f.Cmd,
+		flags:  f.Flags,
+	}
+	if r.method == "" { // the route of all that have none
+		ctx.method = string(f.Method)
+	}
+	mode := r.modeOf(f.Cmd)
+	if mode == Inline {
+		ctx.inline = true
+		ctx.run()
+		return nil
+	}
+	ctx.body = append([]byte(nil), f.Body...)
+	return c.inbox.put(ctx, mode)
+}
+
+// refuseStream ends a stream that the peer opened and nobody takes: a last
+// frame of ours, once, when it is opened.
+func (c *conn) refuseStream(f *wire.Frame) error {
+	if f.Cmd&wire.Opener == 0 || f.Cmd&wire.Last == 0 {
+		return nil
+	}
+	h := wire.Header{Cmd: wire.Stream | wire.Last, Seq: f.Seq}
+	_, err := c.send(h, string(f.Method), nil, sendOptions{timeout: TimeForever, cork: true})
+	return err
+}
+
+// control sends what RFC 6455 wants answered.
+func (c *conn) control(frame []byte) error { return c.out.appendControl(frame, true) }
+
+// send puts a frame into the outbox, and waits for room as long as the options
+// say. It returns the position of the frame's end in what the connection sends.
+func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
+	end, room, err := c.out.append(h, method, body)
+	for errors.Is(err, errFull) {
+		if err = c.awaitRoom(room, o); err != nil {
+			return 0, err
+		}
+		end, room, err = c.out.append(h, method, body)
+	}
+	return c.sent(end, err, o)
+}
+
+// sendEncoded is send for a frame that is encoded already.
+func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) {
+	end, room, err := c.out.appendEncoded(frame)
+	for errors.Is(err, errFull) {
+		if err = c.awaitRoom(room, o); err != nil {
+			return 0, err
+		}
+		end, room, err = c.out.appendEncoded(frame)
+	}
+	return c.sent(end, err, o)
+}
+
+func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
+	switch {
+	case err != nil:
+	case o.cork:
+		c.out.kickUnlessReading()
+	default:
+		c.out.kick()
+	}
+	return end, err
+}
+
+// sendOptions say how a sender waits for room in the outbox.
+type sendOptions struct {
+	timeout time.Duration   // at most so long; zero does not wait
+	done    <-chan struct{} // and not after this is closed
+	cork    bool            // leave the flushing to the reader if it is at work
+}
+
+func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
+	if o.timeout <= 0 {
+		return ErrOverstock
+	}
+	if o.cork {
+		c.out.kick()
+	}
+	var expired <-chan time.Time
+	if o.timeout < TimeForever {
+		timer := time.NewTimer(o.timeout)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-room:
+		return nil
+	case <-o.done:
+		return ErrOverstock
+	case <-expired:
+		return ErrOverstock
+	case <-c.ctx.Done():
+		return c.err()
+	}
+}
+
+// err is why the connection ended, or ErrDisconnected.
+func (c *conn) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause != nil {
+		return c.cause
+	}
+	return ErrDisconnected
+}
+
+// usable reports whether the connection still takes what is sent.
+func (c *conn) usable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closing
+}
+
+// die ends the connection at once. The first cause is kept.
+func (c *conn) die(cause error) {
+	c.mu.Lock()
+	again := c.dead
+	c.dead, c.closing = true, true
+	if c.cause == nil {
+		c.cause = cause
+	}
+	c.mu.Unlock()
+	if again {
+		return
+	}
+	err := c.err()
+	c.out.fail(err)
+	c.cancel(err)
+	c.raw.Close()
+	c.inbox.nudge()
+}
+
+// finish ends a connection of which everything left, or had its time to.
+func (c *conn) finish() { c.die(nil) }
+
+// closeLinger is how long a connection that ends waits for its last bytes to leave.
+const closeLinger = time.Second
+
+// shut ends the connection after what was sent has left, and tells the peer
+// why where the transport has words for it. It does not wait.
+func (c *conn) shut(cause error) {
+	c.mu.Lock()
+	again := c.closing
+	c.closing = true
+	if c.cause == nil {
+		c.cause = cause
+	}
+	if !again {
+		c.linger = time.AfterFunc(closeLinger, c.finish)
+	}
+	c.mu.Unlock()
+	if !again {
+		c.out.close(c.lastWords(cause))
+	}
+}
+
+func (c *conn) stopLinger() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.linger != nil {
+		c.linger.Stop()
+	}
+}
+
+// lastWords is the WebSocket close frame for the end of a connection. After
+// the peer closed there is nothing to say: gorilla has answered.
+func (c *conn) lastWords(cause error) []byte {
+	var closing *ws.CloseError
+	if c.ws == nil || errors.Is(cause, io.EOF) || errors.As(cause, &closing) && closing.Remote {
+		return nil
+	}
+	code, reason := closeWords(cause)
+	return c.ws.AppendClose(nil, code, reason)
+}
+
+// closeWords are the WebSocket close code and reason for the end of a
+// connection. A cause that has no words for the peer stays with us.
+func closeWords(cause error) (code int, reason string) {
+	var closing *ws.CloseError
+	var bad *wire.FrameError
+	var coded *Error
+	switch {
+	case errors.Is(cause, ErrStopped):
+		return ws.CloseNormal, ""
+	case errors.Is(cause, errDraining):
+		return ws.CloseGoingAway, errDraining.Message
+	case errors.As(cause, &closing):
+		return closing.Code, closing.Reason
+	case errors.As(cause, &bad) && bad.Reason == wire.BodyTooLong:
+		return ws.CloseTooBig, bad.Error()
+	case errors.As(cause, &bad):
+		return ws.CloseProtocol, bad.Error()
+	case errors.As(cause, &coded):
+		return ws.ClosePolicy, coded.Message
+	}
+	return ws.CloseInternal, ""
+}

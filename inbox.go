@@ -1,0 +1,195 @@
+package arpc
+
+import "sync"
+
+// inbox holds the requests and notifies of one connection that cannot run yet,
+// and decides what runs. Work waits here, so that the reader does not.
+type inbox struct {
+	conn *conn
+
+	mu       sync.Mutex
+	running  int        // requests in handlers, Ordered ones not counted
+	waiting  []*Context // requests beyond the bound of running ones
+	ordered  []*Context // notifies and Ordered requests
+	draining bool       // a worker runs ordered
+	queued   int        // frames in waiting and ordered
+	bytes    int        // and their bodies
+	refusing bool       // shutting down: requests are answered with errDraining
+	changed  sync.Cond  // the queue shrank, or the reader has to look again
+	idle     chan struct{}
+	paused   bool // the reader waits
+	closed   bool
+}
+
+// put takes a message that does not run inline. It is called by the reader.
+func (in *inbox) put(ctx *Context, mode Mode) error {
+	refusal, work := in.admit(ctx, mode)
+	switch {
+	case refusal != nil && ctx.IsRequest():
+		return ctx.Error(refusal)
+	case refusal != nil:
+		return refusal // a notify would be lost in silence: the connection ends
+	case work.conn != nil:
+		in.conn.handler.workers.run(work)
+	}
+	return nil
+}
+
+// admit finds a place for a message, and work for a worker if it can run now.
+// While the queue is full the reader waits here, unless something is awaited
+// from the peer: the answer may be behind this message.
+func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
+	pressed := in.conn.out.full()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for in.overfullLocked() && !in.closed {
+		if in.conn.client.pending.waiting() {
+			return errOverrun, job{}
+		}
+		in.paused = true
+		in.changed.Wait()
+		in.paused = false
+	}
+	switch {
+	case in.closed:
+	case in.refusing && ctx.IsRequest():
+		return errDraining, job{}
+	case mode == Ordered:
+		in.enqueueLocked(&in.ordered, ctx)
+		if !in.draining {
+			in.draining = true
+			return nil, job{conn: in.conn}
+		}
+	case in.running < in.conn.limits.Inflight && !pressed:
+		in.running++
+		return nil, job{in.conn, ctx}
+	default:
+		in.enqueueLocked(&in.waiting, ctx)
+	}
+	return nil, job{}
+}
+
+func (in *inbox) overfullLocked() bool {
+	return in.queued >= in.conn.limits.QueueFrames || in.bytes >= in.conn.limits.QueueBytes
+}
+
+func (in *inbox) enqueueLocked(queue *[]*Context, ctx *Context) {
+	*queue = append(*queue, ctx)
+	in.queued++
+	in.bytes += len(ctx.body)
+}
+
+func (in *inbox) dequeueLocked(queue *[]*Context) *Context {
+	if len(*queue) == 0 {
+		return nil
+	}
+	ctx := (*queue)[0]
+	(*queue)[0] = nil
+	*queue = (*queue)[1:]
+	in.queued--
+	in.bytes -= len(ctx.body)
+	in.changed.Signal()
+	return ctx
+}
+
+// runOrdered runs the ordered messages until there are none.
+func (in *inbox) runOrdered() {
+	for ctx := in.nextOrdered(); ctx != nil; ctx = in.nextOrdered() {
+		ctx.run()
+	}
+}
+
+func (in *inbox) nextOrdered() *Context {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	ctx := in.dequeueLocked(&in.ordered)
+	if ctx == nil {
+		in.draining = false
+		in.ordered = nil
+		in.quietLocked()
+	}
+	return ctx
+}
+
+// runConcurrent runs a request, and then those that waited for it to end.
+func (in *inbox) runConcurrent(ctx *Context) {
+	for ; ctx != nil; ctx = in.nextWaiting() {
+		ctx.run()
+	}
+}
+
+func (in *inbox) nextWaiting() *Context {
+	full := in.conn.out.full()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !full {
+		if ctx := in.dequeueLocked(&in.waiting); ctx != nil {
+			return ctx
+		}
+		in.waiting = nil
+	}
+	in.running--
+	in.quietLocked()
+	return nil
+}
+
+// resume starts requests that waited for the send queue to have room.
+func (in *inbox) resume() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for in.running < in.conn.limits.Inflight {
+		ctx := in.dequeueLocked(&in.waiting)
+		if ctx == nil {
+			return
+		}
+		in.running++
+		in.conn.handler.workers.run(job{in.conn, ctx})
+	}
+}
+
+// nudge makes a paused reader look again: something is awaited from the peer now.
+func (in *inbox) nudge() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.changed.Signal()
+}
+
+// isPaused reports whether the reader waits for the queue, so that silence is ours.
+func (in *inbox) isPaused() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.paused
+}
+
+// drain refuses new requests and returns a channel that is closed when none runs or waits.
+func (in *inbox) drain() <-chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.refusing = true
+	if in.idle == nil {
+		in.idle = make(chan struct{})
+		in.quietLocked()
+	}
+	return in.idle
+}
+
+func (in *inbox) quietLocked() {
+	if in.idle == nil || in.running > 0 || in.queued > 0 || in.draining {
+		return
+	}
+	select {
+	case <-in.idle:
+	default:
+		close(in.idle)
+	}
+}
+
+// close drops what waits: the connection is gone.
+func (in *inbox) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.closed = true
+	in.waiting, in.ordered, in.queued, in.bytes = nil, nil, 0, 0
+	in.changed.Signal()
+	in.quietLocked()
+}

@@ -1,0 +1,141 @@
+// Package arpctest connects two peers in one process for tests: over a pipe in
+// memory, over TCP, over WebSocket. Peers are symmetric, so a test that runs
+// EachWay runs from both ends and over each transport.
+package arpctest
+
+import (
+	"context"
+	"net"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+// Wait is how long a test waits for what must happen.
+const Wait = 10 * time.Second
+
+// Transport makes the two ends of a connection: what a client dials, and what
+// comes out on the accepting side.
+type Transport struct {
+	Name string
+	Open func(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Conn, error)
+}
+
+// Transports are those that every test of the engine runs over.
+var Transports = []Transport{{"pipe", openPipe}, {"tcp", openTCP}, {"websocket", openWebSocket}}
+
+func openPipe(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Conn, error) {
+	return func() (net.Conn, error) {
+		a, b := net.Pipe()
+		serve(b, arpc.Accepted{})
+		return a, nil
+	}
+}
+
+func openTCP(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Conn, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	accepting := make(chan struct{})
+	go func() {
+		defer close(accepting)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn, arpc.Accepted{})
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-accepting })
+	return func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
+}
+
+func openWebSocket(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Conn, error) {
+	limits := arpc.DefaultLimits().WebSocket()
+	s := httptest.NewServer(upgrader{limits, serve})
+	t.Cleanup(s.Close)
+	return func() (net.Conn, error) {
+		return ws.Dial(context.Background(), "ws"+s.URL[len("http"):], ws.DialOptions{Limits: limits})
+	}
+}
+
+// Connect makes two peers out of two handlers. dialed reconnects; accepted is
+// the client of its first connection. Both end with the test.
+func (tr Transport) Connect(t testing.TB, dialing, accepting *arpc.Handler) (dialed, accepted *arpc.Client) {
+	t.Helper()
+	first := make(chan *arpc.Client, 1)
+	dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) {
+		a.Connected = func(c *arpc.Client) {
+			t.Cleanup(func() { c.Stop(); Closed(t, c.Done(), "accepted client") })
+			select {
+			case first <- c:
+			default:
+			}
+		}
+		accepting.ServeConn(nc, a)
+	})
+	dialed, err := arpc.NewClient(dial, arpc.WithHandler(dialing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dialed.Stop(); Closed(t, dialed.Done(), "dialed client") })
+	return dialed, Receive(t, first, "accepted client")
+}
+
+// EachWay runs a test over every transport, and from both ends of each: setup
+// prepares the handler of the far peer, which test then finds at the other end
+// of near.
+func EachWay(t *testing.T, setup func(far *arpc.Handler), test func(t *testing.T, near *arpc.Client)) {
+	for _, tr := range Transports {
+		t.Run(tr.Name+"/dialed", func(t *testing.T) {
+			far := arpc.NewHandler()
+			setup(far)
+			dialed, _ := tr.Connect(t, arpc.NewHandler(), far)
+			test(t, dialed)
+		})
+		t.Run(tr.Name+"/accepted", func(t *testing.T) {
+			far := arpc.NewHandler()
+			setup(far)
+			_, accepted := tr.Connect(t, far, arpc.NewHandler())
+			test(t, accepted)
+		})
+	}
+}
+
+// Receive takes a value that must come.
+func Receive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(Wait):
+		t.Fatalf("%s: nothing within %v", what, Wait)
+		panic("unreachable")
+	}
+}
+
+// Closed waits for a channel that must be closed.
+func Closed(t testing.TB, done <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(Wait):
+		t.Errorf("%s: not ended within %v", what, Wait)
+	}
+}
+
+// Eventually waits until a condition holds.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Wait); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %v", what, Wait)
+		}
+	}
+}

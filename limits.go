@@ -1,0 +1,103 @@
+package arpc
+
+import (
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+// Limits bound what a peer can make this end hold, do and wait for. Handler.SetLimits
+// takes them; a field that is zero keeps its default, which stands behind it.
+type Limits struct {
+	// Body is the largest body with its method, in bytes, on all transports
+	// but WebSocket: 64 MiB less 16.
+	Body int
+	// WebSocketBody is the same on WebSocket: 1 MiB.
+	WebSocketBody int
+
+	// Handshake bounds dialing and upgrading: 10 s.
+	Handshake time.Duration
+	// FirstFrame is how long an accepted connection may take to its first
+	// whole frame: 10 s. Half way it is pinged, so that a peer which only
+	// listens can show that it lives.
+	FirstFrame time.Duration
+	// Message is how long a WebSocket message may take from its first frame
+	// to its last byte: 10 s.
+	Message time.Duration
+	// Ping is the silence after which a peer is pinged: 25 s.
+	Ping time.Duration
+	// Idle is the silence after which a peer is dead: 60 s.
+	Idle time.Duration
+	// Write is how long a write may go without moving a byte: 10 s.
+	Write time.Duration
+
+	// Inflight is how many requests of one connection run at once: 1024.
+	// More of them wait in the inbound queue.
+	Inflight int
+	// QueueFrames and QueueBytes bound the inbound queue of a connection:
+	// 4096 frames, 4 MiB. When it is full the connection is not read.
+	QueueFrames int
+	QueueBytes  int
+	// SendFrames and SendBytes bound the send queue of a connection:
+	// 4096 frames, 16 MiB. When it is full senders wait.
+	SendFrames int
+	SendBytes  int
+}
+
+// DefaultLimits returns the limits that hold where nothing else is set.
+func DefaultLimits() Limits {
+	return Limits{
+		Body:          wire.MaxBody,
+		WebSocketBody: 1 << 20,
+		Handshake:     10 * time.Second,
+		FirstFrame:    10 * time.Second,
+		Message:       10 * time.Second,
+		Ping:          25 * time.Second,
+		Idle:          60 * time.Second,
+		Write:         10 * time.Second,
+		Inflight:      1024,
+		QueueFrames:   4096,
+		QueueBytes:    4 << 20,
+		SendFrames:    4096,
+		SendBytes:     16 << 20,
+	}
+}
+
+// WebSocket is what l means to a ws.Conn, where frames are not known: several
+// small ones, or the end of one and the start of the next, may share a message.
+func (l Limits) WebSocket() ws.Limits {
+	const slack = 64 << 10
+	return ws.Limits{MaxMessage: l.WebSocketBody + slack, MessageTimeout: l.Message}
+}
+
+// orDefault is l with its zero fields filled in.
+func (l Limits) orDefault() Limits {
+	d := DefaultLimits()
+	for _, f := range []struct{ field, fallback *int }{
+		{&l.Body, &d.Body},
+		{&l.WebSocketBody, &d.WebSocketBody},
+		{&l.Inflight, &d.Inflight},
+		{&l.QueueFrames, &d.QueueFrames},
+		{&l.QueueBytes, &d.QueueBytes},
+		{&l.SendFrames, &d.SendFrames},
+		{&l.SendBytes, &d.SendBytes},
+	} {
+		if *f.field <= 0 {
+			*f.field = *f.fallback
+		}
+	}
+	for _, f := range []struct{ field, fallback *time.Duration }{
+		{&l.Handshake, &d.Handshake},
+		{&l.FirstFrame, &d.FirstFrame},
+		{&l.Message, &d.Message},
+		{&l.Ping, &d.Ping},
+		{&l.Idle, &d.Idle},
+		{&l.Write, &d.Write},
+	} {
+		if *f.field <= 0 {
+			*f.field = *f.fallback
+		}
+	}
+	return l
+}

@@ -1,0 +1,410 @@
+package arpc
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+const (
+	maxWrite       = 64 << 10  // most bytes in one write that may block
+	maxSourceWrite = 256 << 10 // most bytes that sources fill one write with
+	flushRounds    = 2         // writes a sender makes before a goroutine takes over
+)
+
+// outbox is everything that leaves on one connection, and the right to write.
+//
+// Senders append under mu; whoever finds the outbox idle takes the role of the
+// flusher and writes what is there, without blocking. While one flushes, others
+// only append, and what they append leaves in the next write. If the socket is
+// full, or there is too much, a goroutine takes the role over and may block.
+type outbox struct {
+	conn *conn
+	raw  rawWriter
+
+	mu       sync.Mutex
+	buf      []byte        // frames that wait, as they go to the socket
+	frames   int           // how many
+	ready    []Source      // woken sources, in order
+	flushing bool          // somebody has the flusher's role
+	reading  bool          // the reader handles frames, and flushes when it is done
+	finish   bool          // close the connection when everything left
+	err      error         // why nothing more is taken
+	room     chan struct{} // closed when a full outbox has room; nil if nobody waits
+	quiet    chan struct{} // closed when a failed outbox has no flusher any more
+	pressed  bool          // it was seen full: tell the inbox when it is not
+	appended uint64        // bytes that senders ever appended
+	taken    uint64        // of them, those up to the end of chunk
+	inChunk  int           // frames of senders in chunk
+	own      int           // bytes of senders in chunk; what follows is of sources
+
+	// Owned by the flusher.
+	chunk    []byte // what is being written
+	off      int    // how much of it is
+	deadline bool   // a write deadline is set
+}
+
+// errFull says that there is no room now.
+var errFull = errors.New("send queue full")
+
+// append puts a frame into the outbox and returns the position of its end.
+// With errFull comes a channel that is closed when there is room.
+func (o *outbox) append(h wire.Header, method string, body []byte) (end uint64, room <-chan struct{}, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room, err := o.admitLocked(); err != nil {
+		return 0, room, err
+	}
+	start := len(o.buf)
+	o.buf = wire.Append(o.buf, h, method, body)
+	return o.wrapLocked(start), nil, nil
+}
+
+// appendEncoded is append for a frame that is encoded already.
+func (o *outbox) appendEncoded(frame []byte) (end uint64, room <-chan struct{}, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room, err := o.admitLocked(); err != nil {
+		return 0, room, err
+	}
+	start := len(o.buf)
+	o.buf = append(o.buf, frame...)
+	return o.wrapLocked(start), nil, nil
+}
+
+// appendControl takes what cannot wait for room: pongs, and what RFC 6455
+// wants answered, which comes wrapped. A peer that provokes more of them than
+// it reads loses the connection.
+func (o *outbox) appendControl(frame []byte, wrapped bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || o.finish {
+		return o.closedLocked()
+	}
+	if l := o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
+		return ErrOverstock
+	}
+	start := len(o.buf)
+	o.buf = append(o.buf, frame...)
+	if wrapped {
+		o.countLocked(start)
+	} else {
+		o.wrapLocked(start)
+	}
+	return nil
+}
+
+func (o *outbox) admitLocked() (room <-chan struct{}, err error) {
+	if o.err != nil || o.finish {
+		return nil, o.closedLocked()
+	}
+	if !o.fullLocked() {
+		return nil, nil
+	}
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	return o.room, errFull
+}
+
+func (o *outbox) closedLocked() error {
+	if o.err != nil {
+		return o.err
+	}
+	return ErrDisconnected
+}
+
+func (o *outbox) fullLocked() bool {
+	l := &o.conn.limits
+	return o.frames+o.inChunk >= l.SendFrames || len(o.buf)+o.own >= l.SendBytes
+}
+
+// full reports whether senders have to wait. Who saw it full is told through
+// inbox.resume when it is not any more.
+func (o *outbox) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pressed = o.fullLocked()
+	return o.pressed
+}
+
+// wrapLocked makes a frame of the transport of buf[start:].
+func (o *outbox) wrapLocked(start int) (end uint64) {
+	if o.conn.ws != nil {
+		o.buf = o.conn.ws.Wrap(o.buf, start)
+	}
+	return o.countLocked(start)
+}
+
+func (o *outbox) countLocked(start int) (end uint64) {
+	o.frames++
+	o.appended += uint64(len(o.buf) - start)
+	return o.appended
+}
+
+// wake queues a source and says whether the caller has to see to the flushing.
+func (o *outbox) wake(s Source) (flush bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || o.finish {
+		return false
+	}
+	o.ready = append(o.ready, s)
+	return o.takeRoleLocked()
+}
+
+// takeRoleLocked makes the caller the flusher if there is something to flush
+// and nobody who does.
+func (o *outbox) takeRoleLocked() bool {
+	if o.flushing || o.err != nil || len(o.buf) == 0 && len(o.ready) == 0 && !o.finish {
+		return false
+	}
+	o.flushing = true
+	return true
+}
+
+// kick flushes what is there, unless somebody does already.
+func (o *outbox) kick() {
+	o.mu.Lock()
+	flush := o.takeRoleLocked()
+	o.mu.Unlock()
+	if flush {
+		o.flush()
+	}
+}
+
+// kickUnlessReading flushes what is there, or leaves it to the reader.
+func (o *outbox) kickUnlessReading() {
+	o.mu.Lock()
+	flush := !o.reading && o.takeRoleLocked()
+	o.mu.Unlock()
+	if flush {
+		o.flush()
+	}
+}
+
+// afterRead says that the reader has frames to handle.
+func (o *outbox) afterRead() {
+	o.mu.Lock()
+	o.reading = true
+	o.mu.Unlock()
+}
+
+// beforeRead flushes in one write what the handled frames were answered with:
+// the reader may be about to wait.
+func (o *outbox) beforeRead() {
+	o.mu.Lock()
+	o.reading = false
+	flush := o.takeRoleLocked()
+	o.mu.Unlock()
+	if flush {
+		o.flush()
+	}
+}
+
+// flush is called with the flusher's role, and gives it up. It does not block.
+func (o *outbox) flush() {
+	for range flushRounds {
+		if !o.next() {
+			return
+		}
+		n, err := o.raw.write(o.chunk[o.off:min(len(o.chunk), o.off+maxSourceWrite)])
+		o.off += n
+		if err != nil {
+			o.broken(err)
+			return
+		}
+		if o.off < len(o.chunk) {
+			break
+		}
+	}
+	o.handOver()
+}
+
+// handOver gives the flusher's role to a goroutine that may block.
+func (o *outbox) handOver() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		o.releaseLocked()
+		return
+	}
+	o.conn.goroutines.Go(o.drain)
+}
+
+// drain writes until nothing is left. Each write has a deadline, and after one
+// that moved anything the next has a new one: slow is not dead.
+func (o *outbox) drain() {
+	for o.next() {
+		o.setDeadline(time.Now().Add(o.conn.limits.Write))
+		n, err := o.conn.raw.Write(o.chunk[o.off:min(len(o.chunk), o.off+maxWrite)])
+		o.off += n
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			o.broken(err)
+			return
+		}
+	}
+}
+
+// broken ends the connection because a write failed.
+func (o *outbox) broken(err error) {
+	o.conn.die(err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.releaseLocked()
+}
+
+func (o *outbox) setDeadline(t time.Time) {
+	_ = o.conn.raw.SetWriteDeadline(t) // on a closed socket the write says so
+	o.deadline = !t.IsZero()
+}
+
+// next makes chunk the next bytes to write. When there are none it gives the
+// flusher's role up and returns false.
+func (o *outbox) next() bool {
+	for o.off == len(o.chunk) {
+		source, more, eased := o.take()
+		if eased {
+			o.conn.inbox.resume()
+		}
+		if source != nil {
+			o.fill(source)
+		}
+		if !more {
+			return false
+		}
+	}
+	return true
+}
+
+// take makes what senders appended the chunk and returns the first woken
+// source. With nothing to do it gives the flusher's role up, and more is false.
+// eased says that an outbox which was seen full has room again.
+func (o *outbox) take() (source Source, more, eased bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	more = o.err == nil && (len(o.buf) > 0 || len(o.ready) > 0)
+	if more {
+		o.swapLocked()
+		source = o.popLocked()
+	} else {
+		o.own, o.inChunk = 0, 0
+		defer o.restLocked()
+	}
+	if o.fullLocked() {
+		return source, more, false
+	}
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+	eased, o.pressed = o.pressed, false
+	return source, more, eased
+}
+
+func (o *outbox) swapLocked() {
+	spare := o.chunk[:0]
+	if cap(spare) > maxSourceWrite+maxPooled { // one large message made it large
+		spare = nil
+	}
+	o.chunk, o.buf, o.off = o.buf, spare, 0
+	o.own, o.inChunk, o.taken, o.frames = len(o.chunk), o.frames, o.appended, 0
+}
+
+// restLocked gives the flusher's role up.
+func (o *outbox) restLocked() {
+	if o.deadline {
+		o.setDeadline(time.Time{})
+	}
+	o.releaseLocked()
+	if o.finish && o.err == nil {
+		o.conn.goroutines.Go(o.conn.finish)
+	}
+}
+
+func (o *outbox) releaseLocked() {
+	o.flushing = false
+	if o.quiet != nil {
+		close(o.quiet)
+		o.quiet = nil
+	}
+}
+
+// fill lets woken sources append to the chunk, in turn, until it is full.
+func (o *outbox) fill(source Source) {
+	w := FrameWriter{o}
+	for source != nil && !w.Full() {
+		more := source.Fill(&w)
+		source = o.rotate(source, more)
+	}
+	if source != nil {
+		o.rotate(source, true)
+	}
+}
+
+// rotate queues a source that has more behind the others and returns the first.
+func (o *outbox) rotate(source Source, more bool) Source {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if more {
+		o.ready = append(o.ready, source)
+	}
+	return o.popLocked()
+}
+
+func (o *outbox) popLocked() Source {
+	if len(o.ready) == 0 {
+		return nil
+	}
+	source := o.ready[0]
+	o.ready = append(o.ready[:0], o.ready[1:]...)
+	return source
+}
+
+// close lets what was appended leave, and last words behind it, and then ends
+// the connection. Nothing more is taken.
+func (o *outbox) close(lastWords []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || o.finish {
+		return
+	}
+	o.buf = append(o.buf, lastWords...)
+	o.finish, o.ready = true, nil
+	if o.takeRoleLocked() {
+		o.conn.goroutines.Go(o.drain)
+	}
+}
+
+// fail ends the outbox at once. Senders that wait are woken.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return
+	}
+	o.err, o.ready = err, nil
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// left waits until nobody writes any more, and returns how many of the
+// appended bytes the socket took. It is called after fail.
+func (o *outbox) left() uint64 {
+	o.mu.Lock()
+	quiet := o.quiet
+	if o.flushing && quiet == nil {
+		quiet = make(chan struct{})
+		o.quiet = quiet
+	}
+	o.mu.Unlock()
+	if quiet != nil {
+		<-quiet
+	}
+	return o.taken - uint64(max(0, o.own-o.off))
+}

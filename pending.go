@@ -1,0 +1,110 @@
+package arpc
+
+import (
+	"sync"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// slotBits is how much of a seq is the index of its slot; the rest is a
+// generation, so that an answer to a call that was given up finds nobody.
+const slotBits = 16
+
+// answer is what a call waits for: an answer of the peer, or the end of the
+// connection, with the number of bytes that had left on it by then.
+type answer struct {
+	flags wire.Flags
+	body  []byte
+	lost  error
+	left  uint64
+}
+
+// pending holds the calls that wait for an answer. A seq carries the index of
+// its slot, so an answer finds its call without a map, and a slot keeps its
+// channel, so a call allocates none.
+type pending struct {
+	mu    sync.Mutex
+	slots []*slot
+	free  []*slot
+	calls int
+}
+
+// slot is the place of one call. Between add and remove it belongs to the
+// call, whose goroutine alone receives from the channel.
+type slot struct {
+	seq     uint64 // of the call that waits here; its low bits are the index
+	waits   bool   // guarded by pending.mu: no answer was delivered yet
+	answers chan answer
+}
+
+// add makes a place for a call. It fails when 2^16 calls wait.
+func (p *pending) add() (*slot, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) == 0 {
+		if len(p.slots) == 1<<slotBits {
+			return nil, &Error{Code: CodeResourceExhausted, Message: "65536 calls wait for an answer"}
+		}
+		s := &slot{seq: uint64(len(p.slots)), answers: make(chan answer, 1)}
+		p.slots = append(p.slots, s)
+		p.free = append(p.free, s)
+	}
+	s := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	s.seq += 1 << slotBits
+	s.waits = true
+	p.calls++
+	return s, nil
+}
+
+// remove gives the place of a call back. The answer it may have got is dropped.
+func (p *pending) remove(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.waits {
+		select {
+		case <-s.answers:
+		default:
+		}
+	}
+	s.waits = false
+	p.calls--
+	p.free = append(p.free, s)
+}
+
+// deliver hands an answer to the call that waits for it, if one does. It never
+// blocks, however often a peer answers.
+func (p *pending) deliver(seq uint64, a answer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	index := seq & (1<<slotBits - 1)
+	if index >= uint64(len(p.slots)) {
+		return false
+	}
+	s := p.slots[index]
+	if s.seq != seq || !s.waits {
+		return false
+	}
+	s.waits = false
+	s.answers <- a
+	return true
+}
+
+// fail ends all calls that wait.
+func (p *pending) fail(lost error, left uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.slots {
+		if s.waits {
+			s.waits = false
+			s.answers <- answer{lost: lost, left: left}
+		}
+	}
+}
+
+// waiting reports whether anything is awaited from the peer.
+func (p *pending) waiting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls > 0
+}

@@ -1,0 +1,63 @@
+//go:build unix
+
+package arpc
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawWriter writes to a socket without ever waiting for room.
+type rawWriter struct {
+	socket syscall.RawConn // nil if the connection is not a plain socket
+	call   func(fd uintptr) bool
+	buf    []byte // argument and results of call
+	n      int
+	err    error
+}
+
+func newRawWriter(conn net.Conn) rawWriter {
+	plain, ok := conn.(syscall.Conn)
+	if !ok {
+		return rawWriter{}
+	}
+	socket, err := plain.SyscallConn()
+	if err != nil {
+		return rawWriter{}
+	}
+	return rawWriter{socket: socket}
+}
+
+// write writes what the socket takes now, which may be nothing. It is called by
+// one goroutine at a time.
+func (w *rawWriter) write(b []byte) (int, error) {
+	if w.socket == nil {
+		return 0, nil
+	}
+	if w.call == nil {
+		w.call = w.try // bound once, so that a write allocates nothing
+	}
+	w.buf, w.n, w.err = b, 0, nil
+	err := w.socket.Write(w.call)
+	w.buf = nil
+	if err == nil {
+		err = w.err
+	}
+	return w.n, err
+}
+
+func (w *rawWriter) try(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), w.buf)
+		switch err {
+		case nil:
+			w.n = n
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		default:
+			w.err = &net.OpError{Op: "write", Net: "socket", Err: err}
+		}
+		return true // never wait: whoever may block takes over
+	}
+}

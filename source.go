@@ -1,0 +1,28 @@
+package arpc
+
+// Source is something the outbox of a connection pulls from when the socket
+// has room: a topic that lags, a broadcast. It lets a slow connection hold a
+// place in a log instead of a copy of what it has not read.
+type Source interface {
+	// Fill appends whole frames to w until w is full or there is nothing more,
+	// and says which. It is called by one goroutine at a time, the one that
+	// writes to the connection, holding no lock of the engine. After it
+	// reported false it is called again only when the client is woken for it.
+	Fill(w *FrameWriter) (more bool)
+}
+
+// FrameWriter takes the frames of a Source.
+type FrameWriter struct{ out *outbox }
+
+// Append appends one whole frame; it is copied.
+func (w *FrameWriter) Append(frame []byte) {
+	o := w.out
+	start := len(o.chunk)
+	o.chunk = append(o.chunk, frame...)
+	if o.conn.ws != nil {
+		o.chunk = o.conn.ws.Wrap(o.chunk, start)
+	}
+}
+
+// Full reports whether enough was appended for one write.
+func (w *FrameWriter) Full() bool { return len(w.out.chunk) >= maxSourceWrite }

@@ -1,0 +1,89 @@
+package arpc
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/seed-fbfaa03e/arpc/codec"
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// Raw is a body that is encoded already: it is sent as it is, with its kind.
+// Binding to a *Raw gives a body as it arrived.
+type Raw struct {
+	Kind wire.Kind
+	Data []byte
+}
+
+// appendValue appends the body that v is sent as: strings and bytes as
+// themselves, an error as its text, nil as nothing, all else through the codec.
+func appendValue(dst []byte, c codec.Codec, v any) ([]byte, wire.Kind, error) {
+	switch v := v.(type) {
+	case nil:
+		return dst, wire.Unknown, nil
+	case string:
+		return append(dst, v...), wire.Text, nil
+	case []byte:
+		return append(dst, v...), wire.Bytes, nil
+	case *string:
+		return append(dst, *v...), wire.Text, nil
+	case *[]byte:
+		return append(dst, *v...), wire.Bytes, nil
+	case Raw:
+		return append(dst, v.Data...), v.Kind, nil
+	case error:
+		return append(dst, wireText(v)...), wire.Unknown, nil
+	}
+	dst, err := c.Append(dst, v)
+	if err != nil {
+		return dst, 0, fmt.Errorf("encode %T as %s: %w", v, c.Name(), err)
+	}
+	return dst, wire.Value, nil
+}
+
+// decodeValue stores a body in what v points to. Strings and bytes take it as
+// it is, unless a string was sent as a value of the codec; *any takes what the
+// kind says it is. data is not kept.
+func decodeValue(c codec.Codec, kind wire.Kind, data []byte, v any) error {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*v = append([]byte(nil), data...)
+		return nil
+	case *Raw:
+		*v = Raw{kind, append([]byte(nil), data...)}
+		return nil
+	case *string:
+		if kind != wire.Value {
+			*v = string(data)
+			return nil
+		}
+	case *any:
+		if kind != wire.Value {
+			*v = untyped(kind, data)
+			return nil
+		}
+	}
+	if err := c.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decode %d bytes of %s into %T: %w", len(data), c.Name(), v, err)
+	}
+	return nil
+}
+
+// untyped is what a body is to a receiver that does not say what it wants.
+func untyped(kind wire.Kind, data []byte) any {
+	switch {
+	case kind == wire.Text:
+		return string(data)
+	case kind == wire.Bytes:
+		return append([]byte(nil), data...)
+	case len(data) == 0:
+		return nil
+	}
+	var v any
+	if json.Unmarshal(data, &v) == nil {
+		return v
+	}
+	return string(data)
+}

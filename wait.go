@@ -1,0 +1,61 @@
+package arpc
+
+import "time"
+
+// wait is how long something may take: a timeout, a channel that ends it early,
+// or both. It makes its timer when it first has to wait.
+type wait struct {
+	done     <-chan struct{}
+	timeout  time.Duration
+	deadline time.Time
+	timer    *time.Timer
+}
+
+func newWait(timeout time.Duration, done <-chan struct{}) *wait {
+	return &wait{done: done, timeout: timeout}
+}
+
+// expired is closed to when the timeout passes; nil if it never does.
+func (w *wait) expired() <-chan time.Time {
+	if w.timer == nil && w.timeout < TimeForever {
+		w.timer = time.NewTimer(w.timeout)
+		w.deadline = time.Now().Add(w.timeout)
+	}
+	if w.timer == nil {
+		return nil
+	}
+	return w.timer.C
+}
+
+// left is what remains of the timeout.
+func (w *wait) left() time.Duration {
+	if w.timer == nil {
+		return w.timeout
+	}
+	return max(0, time.Until(w.deadline))
+}
+
+func (w *wait) sendOptions() sendOptions {
+	return sendOptions{timeout: w.left(), done: w.done}
+}
+
+// until waits for a channel to close, and fails if it may not wait that long.
+func (w *wait) until(changed <-chan struct{}) error {
+	if w.timeout <= 0 {
+		return ErrTimeout
+	}
+	select {
+	case <-changed:
+		return nil
+	case <-w.expired():
+		return ErrTimeout
+	case <-w.done:
+		return ErrTimeout
+	}
+}
+
+func (w *wait) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

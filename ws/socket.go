@@ -1,0 +1,96 @@
+package ws
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// maxOverhead is how many bytes of one message may be something other than its
+// payload: frame headers, control frames between fragments, and what was read
+// ahead. Without it a peer sends empty fragments for ever; 16 KiB is some 2,700
+// of them.
+const (
+	readAhead   = 4 << 10
+	maxOverhead = 16<<10 + readAhead
+)
+
+// socket stands between gorilla and the network. It counts what one message
+// costs, gives a message a deadline, and keeps gorilla from writing on its own
+// once the connection was handed over. All but Close is called on the reading
+// goroutine.
+type socket struct {
+	net.Conn
+	control    func([]byte) error
+	beforeRead func()
+
+	messageTimeout time.Duration
+	inMessage      bool
+	armed          bool // a read deadline is set for the message
+	raw, payload   int  // bytes of this message: from the socket, and delivered
+}
+
+// Read reads from the network.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.beforeRead != nil {
+		s.beforeRead()
+	}
+	if s.inMessage {
+		if s.raw-s.payload > maxOverhead {
+			return 0, &CloseError{Code: ClosePolicy, Reason: "too many fragments"}
+		}
+		if err := s.arm(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.Conn.Read(p)
+	s.raw += n
+	if s.armed && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &CloseError{Code: ClosePolicy, Reason: "message not whole in time"}
+	}
+	return n, err
+}
+
+// arm starts the clock of a message that is not whole yet. Most messages never
+// get here: they arrive in one read.
+func (s *socket) arm() error {
+	if s.armed || s.messageTimeout <= 0 {
+		return nil
+	}
+	s.armed = true
+	return s.Conn.SetReadDeadline(time.Now().Add(s.messageTimeout))
+}
+
+func (s *socket) beginMessage() {
+	s.inMessage, s.raw, s.payload = true, 0, 0
+}
+
+func (s *socket) endMessage() error {
+	s.inMessage = false
+	if !s.armed {
+		return nil
+	}
+	s.armed = false
+	return s.Conn.SetReadDeadline(time.Time{})
+}
+
+// Write is called by gorilla alone: during the handshake, and for control frames.
+func (s *socket) Write(p []byte) (int, error) {
+	if s.control == nil {
+		return s.Conn.Write(p)
+	}
+	if err := s.control(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// SetWriteDeadline is gorilla's too, before each control frame. The deadline of
+// a connection that was handed over belongs to its writer.
+func (s *socket) SetWriteDeadline(t time.Time) error {
+	if s.control != nil {
+		return nil
+	}
+	return s.Conn.SetWriteDeadline(t)
+}
