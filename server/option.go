@@ -1,0 +1,37 @@
+package server
+
+// Option is a setting of New.
+type Option func(*config)
+
+type config struct {
+	maxLoad      int
+	origins      map[string]bool
+	anyOrigin    bool
+	subprotocols []string
+}
+
+// MaxLoad bounds the number of connections; zero, the default, does not. A
+// connection beyond it is closed, a WebSocket handshake answered with status 503.
+func MaxLoad(n int) Option { return func(c *config) { c.maxLoad = n } }
+
+// AllowOrigins lets pages of other origins open WebSockets: "https://example.org",
+// scheme, host and port exactly as browsers send them. "*" allows every page of
+// the web, which is right only where nothing depends on who asks. Without it a
+// page can reach only the host it came from.
+func AllowOrigins(origins ...string) Option {
+	return func(c *config) {
+		if c.origins == nil {
+			c.origins = map[string]bool{}
+		}
+		for _, o := range origins {
+			c.origins[o] = true
+			c.anyOrigin = c.anyOrigin || o == "*"
+		}
+	}
+}
+
+// Subprotocols are the WebSocket subprotocols that the server speaks, the
+// preferred first; none by default.
+func Subprotocols(names ...string) Option {
+	return func(c *config) { c.subprotocols = names }
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+// WebSocket is the WebSocket door of the server. It takes any path, so it is
+// mounted where it should be found: mux.Handle("/ws", s.WebSocket()), or in gin
+// r.GET("/ws", gin.WrapH(s.WebSocket())).
+func (s *Server) WebSocket() http.Handler { return http.HandlerFunc(s.upgrade) }
+
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if err := s.admit(); err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "no room for another connection", http.StatusServiceUnavailable)
+		return
+	}
+	limits := s.Handler.Limits()
+	conn, err := ws.Upgrade(w, r, ws.UpgradeOptions{
+		Limits:           limits.WebSocket(),
+		HandshakeTimeout: limits.Handshake,
+		CheckOrigin:      s.checkOrigin,
+		Subprotocols:     s.cfg.subprotocols,
+	})
+	if err != nil {
+		s.Handler.Logger().Info("arpc: upgrade refused",
+			"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", err)
+		return
+	}
+	s.serveConn(conn, arpc.Accepted{Request: r})
+}
+
+// checkOrigin keeps pages of other sites out. A request without Origin is not
+// a browser's and is let in.
+func (s *Server) checkOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || s.cfg.anyOrigin || s.cfg.origins[origin] {
+		return true
+	}
+	return ws.SameOrigin(r) && !rebound(r)
+}
+
+// rebound recognises DNS rebinding: a page whose name was made to point at this
+// machine is same-origin by name, so on a loopback address the name has to be
+// a loopback name too.
+func rebound(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return false
+	}
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if ip := net.ParseIP(host); ip != nil {
+		return !ip.IsLoopback()
+	}
+	return host != "localhost" && !strings.HasSuffix(host, ".localhost")
+}
