@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Usage: scripts/slow.sh [RUNS]
+# What takes too long for every day: the Go tests over and over, each time in
+# another order, and the libraries' tests on a 32-bit platform.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=${1:-10}
+
+for ((run = 1; run <= runs; run++)); do
+  scripts/step.sh "go test -race, run $run of $runs" go test -race -shuffle=on -count=1 ./...
+done
+
+# The libraries, not the programs; alignment and the size of int differ here.
+libraries=()
+while read -r package; do
+  case $package in
+    */internal/* | */cmd/* | */web/*) ;;
+    *) libraries+=("$package") ;;
+  esac
+done < <(go list ./...)
+GOARCH=386 CGO_ENABLED=0 scripts/step.sh "go test on 386" go test -count=1 "${libraries[@]}"
