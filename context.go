@@ -55,6 +55,10 @@ func (ctx *Context) Body() []byte { return ctx.body }
 // Kind says what the body is; wire.Unknown if the peer did not say.
 func (ctx *Context) Kind() wire.Kind { return ctx.flags.Kind() }
 
+// Seq is the number that the sender gave the frame: a publication's offset in
+// its topic, and of no meaning elsewhere.
+func (ctx *Context) Seq() uint64 { return ctx.seq }
+
 // Raw is the body with its kind. Writing it back is an exact echo.
 func (ctx *Context) Raw() Raw { return Raw{Kind: ctx.Kind(), Data: ctx.body} }
 

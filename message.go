@@ -40,3 +40,7 @@ func newMessage(c codec.Codec, h wire.Header, method string, v any) (*Message, e
 
 // Frame is the encoded frame. It is not to be changed.
 func (m *Message) Frame() []byte { return m.frame }
+
+// EncodedMessage is a message of a frame that was encoded elsewhere: a whole
+// frame as package wire writes it, which must not change any more.
+func EncodedMessage(frame []byte) *Message { return &Message{frame} }

@@ -336,21 +336,22 @@ func (o *outbox) releaseLocked() {
 // fill lets woken sources append to the chunk, in turn, until it is full.
 func (o *outbox) fill(source Source) {
 	w := FrameWriter{o}
-	for source != nil && !w.Full() {
+	for source != nil {
 		more := source.Fill(&w)
-		source = o.rotate(source, more)
-	}
-	if source != nil {
-		o.rotate(source, true)
+		source = o.nextSource(source, more, w.Room() > 0)
 	}
 }
 
-// rotate queues a source that has more behind the others and returns the first.
-func (o *outbox) rotate(source Source, more bool) Source {
+// nextSource queues a source that has more behind the others, and returns the
+// first if there is room for it.
+func (o *outbox) nextSource(source Source, more, room bool) Source {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if more {
 		o.ready = append(o.ready, source)
+	}
+	if !room {
+		return nil
 	}
 	return o.popLocked()
 }

@@ -24,5 +24,5 @@ func (w *FrameWriter) Append(frame []byte) {
 	}
 }
 
-// Full reports whether enough was appended for one write.
-func (w *FrameWriter) Full() bool { return len(w.out.chunk) >= maxSourceWrite }
+// Room is how many bytes are left in this write; with none left it is full.
+func (w *FrameWriter) Room() int { return max(0, maxSourceWrite-len(w.out.chunk)) }

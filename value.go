@@ -87,3 +87,13 @@ func untyped(kind wire.Kind, data []byte) any {
 	}
 	return string(data)
 }
+
+// Encode returns the body that v is sent as, and its kind.
+func Encode(c codec.Codec, v any) ([]byte, wire.Kind, error) {
+	return appendValue(nil, c, v)
+}
+
+// Decode stores a body in what v points to, as Context.Bind does.
+func Decode(c codec.Codec, body Raw, v any) error {
+	return decodeValue(c, body.Kind, body.Data, v)
+}
