@@ -60,7 +60,7 @@ func (c *Client) roundTrip(cn *conn, w *wait, method string, body []byte, kind w
 		return err
 	}
 	defer c.pending.remove(s)
-	cn.inbox.nudge()
+	cn.inbox.callBegan()
 	h := wire.Header{Cmd: wire.Request, Flags: cn.requestFlags(kind), Seq: s.seq}
 	end, err := cn.send(h, method, body, w.sendOptions())
 	if cn.lostWith(err) {

@@ -86,7 +86,6 @@ func (c *conn) readLoop(ended func(error)) {
 	<-c.ctx.Done()
 	c.life.stop()
 	c.stopLinger()
-	c.inbox.close()
 	left := c.out.left()
 	c.goroutines.Wait()
 	cause := c.err()
@@ -299,7 +298,7 @@ func (c *conn) die(cause error) {
 	c.out.fail(err)
 	c.cancel(err)
 	c.raw.Close()
-	c.inbox.nudge()
+	c.inbox.close()
 }
 
 // finish ends a connection of which everything left, or had its time to.

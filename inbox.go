@@ -39,11 +39,11 @@ func (in *inbox) put(ctx *Context, mode Mode) error {
 // While the queue is full the reader waits here, unless something is awaited
 // from the peer: the answer may be behind this message.
 func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
-	pressed := in.conn.out.full()
+	pressed, bound := in.conn.out.full(), in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for in.overfullLocked() && !in.closed {
-		if in.conn.client.pending.waiting() {
+		if in.conn.client.pending.count() > 0 {
 			return errOverrun, job{}
 		}
 		in.paused = true
@@ -60,7 +60,7 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 			in.draining = true
 			return nil, job{conn: in.conn}
 		}
-	case in.running < in.conn.limits.Inflight && !pressed:
+	case in.running < bound && !pressed:
 		in.running++
 		return nil, job{in.conn, ctx}
 	default:
@@ -119,10 +119,10 @@ func (in *inbox) runConcurrent(ctx *Context) {
 }
 
 func (in *inbox) nextWaiting() *Context {
-	full := in.conn.out.full()
+	pressed, bound := in.conn.out.full(), in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !full {
+	if !pressed && in.running <= bound {
 		if ctx := in.dequeueLocked(&in.waiting); ctx != nil {
 			return ctx
 		}
@@ -133,11 +133,13 @@ func (in *inbox) nextWaiting() *Context {
 	return nil
 }
 
-// resume starts requests that waited for the send queue to have room.
+// resume starts requests that waited for the send queue to have room, or for
+// the bound to rise.
 func (in *inbox) resume() {
+	bound := in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for in.running < in.conn.limits.Inflight {
+	for in.running < bound {
 		ctx := in.dequeueLocked(&in.waiting)
 		if ctx == nil {
 			return
@@ -147,11 +149,26 @@ func (in *inbox) resume() {
 	}
 }
 
-// nudge makes a paused reader look again: something is awaited from the peer now.
-func (in *inbox) nudge() {
+// callBegan says that something is awaited from the peer now: a paused reader
+// looks again, because the answer may be behind what it holds, and a request
+// may run in the place of the handler that waits.
+func (in *inbox) callBegan() {
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	in.changed.Signal()
+	waiting := len(in.waiting) > 0
+	in.mu.Unlock()
+	if waiting {
+		in.resume()
+	}
+}
+
+// bound is how many requests may be in handlers. One that waits for the peer
+// does not run, and if it counted, two peers whose handlers all call back would
+// wait for each other for ever. Which handlers wait is not known; how many calls
+// do is. Handlers stay bounded all the same, at four times the limit.
+func (in *inbox) bound() int {
+	limit := in.conn.limits.Inflight
+	return limit + min(in.conn.client.pending.count(), 3*limit)
 }
 
 // isPaused reports whether the reader waits for the queue, so that silence is ours.
@@ -184,12 +201,14 @@ func (in *inbox) quietLocked() {
 	}
 }
 
-// close drops what waits: the connection is gone.
+// close drops the requests that wait: nobody is there to be answered. What is
+// ordered is still handled, so that a peer may say something and go.
 func (in *inbox) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	in.waiting, in.ordered, in.queued, in.bytes = nil, nil, 0, 0
+	for in.dequeueLocked(&in.waiting) != nil {
+	}
 	in.changed.Signal()
 	in.quietLocked()
 }

@@ -104,7 +104,7 @@ func (k *keepalive) excusedLocked() bool {
 	if k.conn.inbox.isPaused() {
 		return true
 	}
-	return !k.conn.client.accepted() && k.conn.client.pending.waiting()
+	return !k.conn.client.accepted() && k.conn.client.pending.count() > 0
 }
 
 func (k *keepalive) ping() error {

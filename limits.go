@@ -32,8 +32,10 @@ type Limits struct {
 	// Write is how long a write may go without moving a byte: 10 s.
 	Write time.Duration
 
-	// Inflight is how many requests of one connection run at once: 1024.
-	// More of them wait in the inbound queue.
+	// Inflight is how many requests of one connection run at once: 1024. More
+	// of them wait in the inbound queue. While calls of ours wait for the peer,
+	// as many more may run in the place of handlers that wait for them, up to
+	// four times the limit.
 	Inflight int
 	// QueueFrames and QueueBytes bound the inbound queue of a connection:
 	// 4096 frames, 4 MiB. When it is full the connection is not read.

@@ -102,9 +102,9 @@ func (p *pending) fail(lost error, left uint64) {
 	}
 }
 
-// waiting reports whether anything is awaited from the peer.
-func (p *pending) waiting() bool {
+// count is how many calls wait for the peer.
+func (p *pending) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.calls > 0
+	return p.calls
 }
