@@ -151,11 +151,11 @@ func (h Header) Append(dst []byte) []byte {
 
 // check holds the rules of an uncoded frame that the header alone can break.
 func (h Header) check() error {
-	if uint32(h.MethodLen) > h.BodyLen {
-		return &FrameError{Reason: MethodOverrun, Got: uint64(h.MethodLen), Limit: uint64(h.BodyLen)}
-	}
 	if h.MethodLen > MaxMethodLen {
 		return &FrameError{Reason: MethodTooLong, Got: uint64(h.MethodLen), Limit: MaxMethodLen}
+	}
+	if uint32(h.MethodLen) > h.BodyLen {
+		return &FrameError{Reason: MethodOverrun, Got: uint64(h.MethodLen), Limit: uint64(h.BodyLen)}
 	}
 	switch rule := h.Cmd.methodRule(); {
 	case rule == methodAlways && h.MethodLen == 0:

@@ -1,0 +1,23 @@
+// Builds dist/index.js (ESM, readable: the user's bundler minifies) and dist/arpc.js (one file for
+// <script>, global `arpc`). The declarations are tsc's.
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const common = {
+  absWorkingDir: root,
+  entryPoints: ["src/index.ts"],
+  bundle: true,
+  target: "es2022",
+  sourcemap: true,
+  logLevel: "warning",
+};
+
+await build({ ...common, format: "esm", outfile: "dist/index.js" });
+await build({
+  ...common,
+  format: "iife",
+  globalName: "arpc",
+  minify: true,
+  outfile: "dist/arpc.js",
+});

@@ -1,0 +1,36 @@
+/** How long to wait before dialing again. */
+export interface BackoffOptions {
+  /** Bound of the first wait, in ms. @default 500 */
+  readonly min?: number;
+  /** Bound of every wait, in ms. @default 20_000 */
+  readonly max?: number;
+  /** A connection that stayed open for so many ms starts the waits over. @default 5_000 */
+  readonly stable?: number;
+  /** A number in [0, 1), for tests. @default Math.random */
+  readonly random?: () => number;
+}
+
+/**
+ * Exponential backoff with full jitter: the n-th wait is anything below min * 2^n and below max,
+ * so that clients cut off at once do not come back at once.
+ */
+export class Backoff {
+  readonly #min: number;
+  readonly #max: number;
+  readonly #stable: number;
+  readonly #random: () => number;
+  #attempt = 0;
+
+  constructor({ min = 500, max = 20_000, stable = 5_000, random = Math.random }: BackoffOptions) {
+    this.#min = min;
+    this.#max = max;
+    this.#stable = stable;
+    this.#random = random;
+  }
+
+  /** The next wait in ms, after a connection that was open for `uptime` ms (0: never opened). */
+  next(uptime: number): number {
+    if (uptime > 0 && uptime >= this.#stable) this.#attempt = 0;
+    return this.#random() * Math.min(this.#max, this.#min * 2 ** this.#attempt++);
+  }
+}

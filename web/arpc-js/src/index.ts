@@ -1,0 +1,39 @@
+/**
+ * arpc-js: realtime messaging over one WebSocket. Start at {@link connect}.
+ *
+ * @module
+ */
+
+export type { ApiShape, Exchange } from "./api.ts";
+export type { BackoffOptions } from "./backoff.ts";
+export type {
+  CallOptions,
+  ClientEvents,
+  ClientOptions,
+  ClientState,
+  NotifyResult,
+  StateDetail,
+} from "./client.ts";
+export type { BodyKind, Codec } from "./codec.ts";
+export { connect } from "./connect.ts";
+export type { Context } from "./context.ts";
+export {
+  ArpcError,
+  type ArpcErrorInit,
+  type ErrorCode,
+  errorCodes,
+  isArpcError,
+} from "./errors.ts";
+export type { HandleOptions, Handler, Middleware } from "./handler.ts";
+export type { WaitOptions } from "./pending.ts";
+export type { ConnectOptions, PubSubClient as Client } from "./pubsub.ts";
+export type { Socket, SocketConstructor } from "./socket.ts";
+export type {
+  Message,
+  MessageHandler,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionEvents,
+  SubscriptionState,
+} from "./subscription.ts";
+export type { Kind } from "./wire.ts";

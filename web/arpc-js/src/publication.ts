@@ -1,0 +1,48 @@
+import { decodeText, encodeText } from "./wire.ts";
+
+/** A publication on the wire: `data, name, nameLen u16, time i64 (ns since 1970)`, little-endian. */
+export interface Publication {
+  readonly topic: string;
+  readonly data: Uint8Array;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** Bytes behind the name: its length and the time. */
+const TAIL_LENGTH = 10;
+const NS_PER_MS = 1_000_000n;
+
+/**
+ * Encodes a publication; subscribe and unsubscribe are one without data.
+ * @throws RangeError when the topic has no bytes, or more than its length field can say.
+ */
+export function encodePublication({ topic, data, time }: Publication): Uint8Array {
+  const name = encodeText(topic);
+  if (name.length === 0 || name.length > 0xffff) {
+    throw new RangeError("a topic has 1 to 65535 bytes");
+  }
+  const bytes = new Uint8Array(data.length + name.length + TAIL_LENGTH);
+  bytes.set(data);
+  bytes.set(name, data.length);
+  const tail = new DataView(bytes.buffer, data.length + name.length);
+  tail.setUint16(0, name.length, true);
+  tail.setBigInt64(2, BigInt(Math.trunc(time)) * NS_PER_MS, true);
+  return bytes;
+}
+
+/**
+ * Decodes a publication; its data is a view of `bytes`.
+ * @throws RangeError when the lengths do not fit.
+ */
+export function decodePublication(bytes: Uint8Array): Publication {
+  const nameEnd = bytes.length - TAIL_LENGTH;
+  if (nameEnd < 0) throw new RangeError("publication too short");
+  const tail = new DataView(bytes.buffer, bytes.byteOffset + nameEnd);
+  const nameStart = nameEnd - tail.getUint16(0, true);
+  if (nameStart < 0) throw new RangeError("publication shorter than its topic");
+  return {
+    topic: decodeText(bytes.subarray(nameStart, nameEnd)),
+    data: bytes.subarray(0, nameStart),
+    time: Number(tail.getBigInt64(2, true) / NS_PER_MS),
+  };
+}

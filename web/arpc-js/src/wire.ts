@@ -1,0 +1,234 @@
+/**
+ * The arpc frame: a 16-byte little-endian header, then the method, then the body. Pure bytes: no
+ * I/O, no timer, no import.
+ *
+ *     bodyLen u32 (method + body) | reserved u8 | cmd u8 | flag u8 | methodLen u8 | seq u64
+ */
+
+/** Bytes of a frame's header. */
+export const HEADER_LENGTH = 16;
+/** Most bytes of UTF-8 a method may have. */
+export const MAX_METHOD_LENGTH = 127;
+
+/** Commands: the low six bits of the header's cmd byte ({@link CMD_MASK}). */
+export const CMD_REQUEST = 1;
+export const CMD_RESPONSE = 2;
+export const CMD_NOTIFY = 3;
+export const CMD_PING = 4;
+export const CMD_PONG = 5;
+export const CMD_STREAM = 6;
+export const CMD_CANCEL = 7;
+export const CMD_CREDIT = 8;
+export const CMD_CONFIRM = 9;
+/** The bits of cmd that hold the command; the two above them belong to streams. */
+export const CMD_MASK = 0x3f;
+/** Bit of cmd: the last frame of its direction of a stream. */
+export const STREAM_END = 0x40;
+/** Bit of cmd: the sender opened the stream. */
+export const STREAM_OPENER = 0x80;
+
+/** Flag: the body is an error. */
+export const FLAG_ERROR = 0x01;
+/** Flag: an asynchronous call; the responder copies it. */
+export const FLAG_ASYNC = 0x02;
+/** Flag, only with {@link FLAG_ERROR}: the error is structured. */
+export const FLAG_STRUCTURED = 0x04;
+/** How far the kind of the body is shifted in the flag byte (two bits). */
+export const KIND_SHIFT = 4;
+
+/** What a body is: 0 unknown, 1 text, 2 bytes, 3 a value of the codec. */
+export type Kind = 0 | 1 | 2 | 3;
+export const KIND_UNKNOWN = 0;
+export const KIND_TEXT = 1;
+export const KIND_BYTES = 2;
+export const KIND_VALUE = 3;
+
+/** One frame. A decoded frame's `body` is a view of the bytes it came in: copy it to keep it. */
+export interface Frame {
+  /** The whole cmd byte. */
+  readonly cmd: number;
+  readonly flag: number;
+  readonly method: string;
+  /** An unsigned 64-bit number: echoed, never rounded. */
+  readonly seq: bigint;
+  readonly body: Uint8Array;
+}
+
+/** The rule a frame broke. The values are the same in every language. */
+export type FrameReason =
+  | "body_too_long"
+  | "method_too_long"
+  | "method_overrun"
+  | "method_missing"
+  | "method_unexpected"
+  | "method_not_utf8"
+  | "flags_invalid"
+  | "coder_unknown";
+
+/** Bytes that are no frame: the only error this file throws. */
+export class FrameError extends Error {
+  readonly reason: FrameReason;
+
+  constructor(reason: FrameReason) {
+    super(`bad frame: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+// Made at first use: importing this file must touch no global.
+let encoder: TextEncoder | undefined;
+let decoder: TextDecoder | undefined;
+let strictDecoder: TextDecoder | undefined;
+
+/** The UTF-8 bytes of a string; a lone surrogate becomes U+FFFD. */
+export function encodeText(text: string): Uint8Array {
+  encoder ??= new TextEncoder();
+  return encoder.encode(text);
+}
+
+/** The string of UTF-8 bytes; a leading BOM is kept, bad bytes become U+FFFD. */
+export function decodeText(bytes: Uint8Array): string {
+  decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
+  return decoder.decode(bytes);
+}
+
+/** The kind in a flag byte. */
+export function kindOf(flag: number): Kind {
+  return ((flag >> KIND_SHIFT) & 3) as Kind;
+}
+
+/**
+ * Encodes a frame into bytes of its own: nothing of `frame` is retained.
+ * @throws FrameError when the method does not fit the command.
+ */
+export function encodeFrame({ cmd, flag, method, seq, body }: Frame): Uint8Array {
+  const name = encodeText(method);
+  checkMethod(cmd, name.length, name.length + body.length);
+  const bytes = new Uint8Array(HEADER_LENGTH + name.length + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, name.length + body.length, true);
+  bytes[5] = cmd;
+  bytes[6] = flag;
+  bytes[7] = name.length;
+  view.setBigUint64(8, seq, true);
+  bytes.set(name, HEADER_LENGTH);
+  bytes.set(body, HEADER_LENGTH + name.length);
+  return bytes;
+}
+
+/** Commands 4, 5, 7, 8 and 9 have no method, 1, 2, 3 and 6 have one; what others have is theirs. */
+function checkMethod(cmd: number, methodLength: number, bodyLength: number): void {
+  if (methodLength > MAX_METHOD_LENGTH) throw new FrameError("method_too_long");
+  if (methodLength > bodyLength) throw new FrameError("method_overrun");
+  const command = cmd & CMD_MASK;
+  if (command < CMD_REQUEST || command > CMD_CONFIRM) return;
+  const isControl = command > CMD_NOTIFY && command !== CMD_STREAM;
+  if (isControl && methodLength > 0) throw new FrameError("method_unexpected");
+  if (!isControl && methodLength === 0) throw new FrameError("method_missing");
+}
+
+function decodeMethod(bytes: Uint8Array): string {
+  strictDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    throw new FrameError("method_not_utf8");
+  }
+}
+
+/**
+ * Cuts a byte stream, given in any split, into frames. What it holds is at most twice what arrived
+ * and was not read yet, whatever a header claims; a chunk of whole frames is never copied.
+ */
+export class FrameDecoder {
+  readonly #limit: number;
+  readonly #chunks: Uint8Array[] = [];
+  // The unread bytes are #buffer[#start, #end). Frames handed out lie before #start, so appending
+  // at #end never changes them.
+  #buffer: Uint8Array = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
+  #fault: FrameError | undefined;
+
+  /** @param limit most bytes a frame may have after its header (method and body). */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Takes the next bytes of the stream. They are retained, not copied: do not change them. */
+  push(chunk: Uint8Array): void {
+    if (chunk.length > 0) this.#chunks.push(chunk);
+  }
+
+  /**
+   * The next whole frame, or undefined when more bytes are needed. Each frame consumes at least
+   * {@link HEADER_LENGTH} bytes.
+   * @throws FrameError on bytes that are no frame, and the same one ever after.
+   */
+  next(): Frame | undefined {
+    if (this.#fault) throw this.#fault;
+    try {
+      return this.#next();
+    } catch (error) {
+      this.#fault = error as FrameError;
+      this.#chunks.length = 0;
+      this.#buffer = new Uint8Array(0);
+      throw error;
+    }
+  }
+
+  #next(): Frame | undefined {
+    if (!this.#fill(HEADER_LENGTH)) return undefined;
+    const { buffer, byteOffset } = this.#buffer;
+    const header = new DataView(buffer, byteOffset + this.#start, HEADER_LENGTH);
+    const length = header.getUint32(0, true);
+    const cmd = header.getUint8(5);
+    const flag = header.getUint8(6);
+    const methodLength = header.getUint8(7);
+    if (length > this.#limit) throw new FrameError("body_too_long");
+    if (header.getUint8(4) !== 0) throw new FrameError("coder_unknown");
+    checkMethod(cmd, methodLength, length);
+    if ((flag & (FLAG_STRUCTURED | FLAG_ERROR)) === FLAG_STRUCTURED) {
+      throw new FrameError("flags_invalid");
+    }
+    const seq = header.getBigUint64(8, true);
+    if (!this.#fill(HEADER_LENGTH + length)) return undefined;
+
+    const from = this.#start + HEADER_LENGTH;
+    this.#start = from + length;
+    const bodyFrom = from + methodLength;
+    const method = decodeMethod(this.#buffer.subarray(from, bodyFrom));
+    return { cmd, flag, method, seq, body: this.#buffer.subarray(bodyFrom, this.#start) };
+  }
+
+  /** Makes `need` unread bytes contiguous; false when so many have not arrived. */
+  #fill(need: number): boolean {
+    while (this.#end - this.#start < need) {
+      const chunk = this.#chunks.shift();
+      if (!chunk) return false;
+      this.#append(chunk, need);
+    }
+    return true;
+  }
+
+  #append(chunk: Uint8Array, need: number): void {
+    const unread = this.#end - this.#start;
+    if (unread === 0) {
+      this.#buffer = chunk;
+      this.#start = 0;
+      this.#end = chunk.length;
+      return;
+    }
+    const have = unread + chunk.length;
+    if (this.#end + chunk.length > this.#buffer.length) {
+      // Doubling up to the frame's end: linear in what arrived, and never ahead of twice of it.
+      const grown = new Uint8Array(Math.max(have, Math.min(need, 2 * have)));
+      grown.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = grown;
+      this.#start = 0;
+      this.#end = unread;
+    }
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
+  }
+}

@@ -1,0 +1,27 @@
+import { describe, expect, it } from "vitest";
+import { Backoff } from "../src/backoff.ts";
+
+describe("backoff", () => {
+  it("doubles up to its cap", () => {
+    const backoff = new Backoff({ min: 100, max: 1000, random: () => 1 });
+    const waits = Array.from({ length: 6 }, () => backoff.next(0));
+    expect(waits).toEqual([100, 200, 400, 800, 1000, 1000]);
+  });
+
+  it("jitters over the whole range", () => {
+    const randoms = [0, 0.5, 0.999];
+    const backoff = new Backoff({ min: 100, max: 100, random: () => randoms.shift() ?? 0 });
+    expect([backoff.next(0), backoff.next(0), backoff.next(0)]).toEqual([0, 50, 99.9]);
+  });
+
+  it("stays finite after any number of attempts", () => {
+    const backoff = new Backoff({ random: () => 1 });
+    for (let attempt = 0; attempt < 5000; attempt++)
+      expect(backoff.next(0)).toBeLessThanOrEqual(20_000);
+  });
+
+  it("starts over after a stable connection only", () => {
+    const backoff = new Backoff({ min: 100, stable: 5000, random: () => 1 });
+    expect([backoff.next(0), backoff.next(4999), backoff.next(5000)]).toEqual([100, 200, 100]);
+  });
+});

@@ -1,0 +1,78 @@
+/**
+ * A socket without a network, for tests of time: with vitest's fake timers nothing takes any.
+ *
+ *     const sockets = fakeSockets();                     // what the client dialed, in order
+ *     const client = connect("ws://fake/", { WebSocket: sockets.WebSocket });
+ *     sockets.last.open();
+ *     sockets.last.receive(frame);                       // one message
+ *     sockets.last.sent                                  // the frames the client sent
+ *     sockets.last.drop();                               // the network is gone
+ */
+
+import type { Socket, SocketConstructor } from "../../src/index.ts";
+import { encodeFrame, type Frame, FrameDecoder } from "../../src/wire.ts";
+
+export class FakeSocket implements Socket {
+  readyState = 0;
+  bufferedAmount = 0;
+  binaryType = "blob";
+  onopen: unknown = null;
+  onmessage: unknown = null;
+  onerror: unknown = null;
+  onclose: unknown = null;
+  readonly sent: Frame[] = [];
+  closedWith: { code: number | undefined; reason: string | undefined } | undefined;
+
+  send(data: ArrayBuffer): void {
+    const decoder = new FrameDecoder(64 << 20);
+    decoder.push(new Uint8Array(data));
+    for (let frame = decoder.next(); frame; frame = decoder.next()) this.sent.push(frame);
+  }
+
+  close(code?: number, reason?: string): void {
+    this.readyState = 2;
+    this.closedWith = { code, reason };
+  }
+
+  open(): void {
+    this.readyState = 1;
+    call(this.onopen, {});
+  }
+
+  receive(...frames: Frame[]): void {
+    const bytes = Buffer.concat(frames.map(encodeFrame));
+    call(this.onmessage, { data: new Uint8Array(bytes).buffer });
+  }
+
+  drop(code = 1006): void {
+    this.readyState = 3;
+    call(this.onclose, { code, reason: "" });
+  }
+}
+
+export interface FakeSockets {
+  readonly WebSocket: SocketConstructor;
+  readonly all: FakeSocket[];
+  /** The socket dialed last. */
+  readonly last: FakeSocket;
+}
+
+export function fakeSockets(): FakeSockets {
+  const all: FakeSocket[] = [];
+  return {
+    WebSocket: class extends FakeSocket {
+      constructor() {
+        super();
+        all.push(this);
+      }
+    },
+    all,
+    get last(): FakeSocket {
+      return all.at(-1) as FakeSocket;
+    },
+  };
+}
+
+function call(handler: unknown, event: unknown): void {
+  if (typeof handler === "function") handler(event);
+}

@@ -1,0 +1,107 @@
+/** A server that breaks the protocol: a typed error, a closed connection, and the client goes on. */
+
+import { describe, expect, it, vi } from "vitest";
+import { ArpcError } from "../src/index.ts";
+import { encodeFrame } from "../src/wire.ts";
+import { frame, notify, open, request, silent, startServer } from "./helpers/server.ts";
+
+/** The header of a frame with these bytes at its places, all else zero. */
+function header(fields: { bodyLen?: number; at?: Record<number, number> }): Uint8Array {
+  const bytes = new Uint8Array(18);
+  new DataView(bytes.buffer).setUint32(0, fields.bodyLen ?? 2, true);
+  bytes.set([3, 0, 2], 5);
+  for (const [at, value] of Object.entries(fields.at ?? {})) bytes[Number(at)] = value;
+  return bytes;
+}
+
+const attacks: Array<[name: string, bytes: Uint8Array, close: number, error: string]> = [
+  ["a body of 4 GiB", header({ bodyLen: 0xfffffff0 }), 4009, "body_too_long"],
+  ["a body over the limit by one", header({ bodyLen: (1 << 20) + 1 }), 4009, "body_too_long"],
+  ["a method over the body", header({ bodyLen: 1 }), 4002, "method_overrun"],
+  ["a method over 127 bytes", header({ bodyLen: 200, at: { 7: 128 } }), 4002, "method_too_long"],
+  ["a notify without method", header({ at: { 7: 0 } }), 4002, "method_missing"],
+  ["a ping with a method", header({ at: { 5: 4 } }), 4002, "method_unexpected"],
+  ["a method that is not UTF-8", header({ at: { 16: 0xff } }), 4002, "method_not_utf8"],
+  ["a coder nobody agreed to", header({ at: { 4: 128 } }), 4002, "coder_unknown"],
+  ["a structured body without error", header({ at: { 6: 4 } }), 4002, "flags_invalid"],
+  ["an unknown command", header({ at: { 5: 33 } }), 4002, "command 33"],
+  ["a cancel nobody agreed to", encodeFrame(frame(7, "", 1n)), 4002, "command 7"],
+];
+
+describe("bytes that are no frame", () => {
+  it.each(attacks)("%s", async (_, bytes, code, message) => {
+    const server = await startServer(silent);
+    const client = open(server);
+    const errors: ArpcError[] = [];
+    client.on("error", (error) => errors.push(error));
+    const handler = vi.fn();
+    client.handle("/n", handler);
+    const call = client.call("/never", "x");
+    const peer = await server.peer();
+    await peer.next();
+    // A good frame before it is handled, one behind it is not.
+    peer.sendRaw(Buffer.concat([encodeFrame(notify("/n")), bytes, encodeFrame(notify("/n"))]));
+    await expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    const { code: closeCode, reason } = await peer.closed;
+    expect(closeCode).toBe(code);
+    expect(reason).toContain(message);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toBeInstanceOf(ArpcError);
+    expect(errors[0]?.message).toContain(message);
+    expect(handler).toHaveBeenCalledTimes(1);
+    // And it comes back.
+    await server.peer();
+  });
+
+  it("a text message", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    const errors: ArpcError[] = [];
+    client.on("error", (error) => errors.push(error));
+    const peer = await server.peer();
+    peer.socket.send("hello");
+    expect(await peer.closed).toMatchObject({ code: 4003 });
+    expect(errors[0]).toMatchObject({ code: "internal" });
+    await server.peer();
+  });
+});
+
+describe("frames that mean nothing here", () => {
+  it("an empty message, a pong, a stream of ours that never was", async () => {
+    const server = await startServer();
+    const client = open(server);
+    const peer = await server.peer();
+    peer.sendRaw(new Uint8Array(0));
+    peer.send(frame(5, "", 1n), frame(6, "/s", 1n, "x"), frame(6 | 0x40, "/s", 1n));
+    expect(await client.call("/echo", 1)).toBe(1);
+    expect(server.accepted).toBe(1);
+  });
+
+  it("a stream the peer opens is ended, once", async () => {
+    const server = await startServer(silent);
+    open(server);
+    const peer = await server.peer();
+    const opener = (body: string): ReturnType<typeof frame> => frame(0x86, "/s", 7n, body);
+    peer.send(
+      opener("a"),
+      opener("b"),
+      frame(0xc6, "/s", 7n),
+      frame(0xc6, "/s", 8n),
+      request("/m", 1n),
+    );
+    expect(await peer.next()).toMatchObject({ cmd: 0x46, method: "/s", seq: 7n, body: empty });
+    expect(await peer.next()).toMatchObject({ cmd: 0x46, method: "/s", seq: 8n });
+    expect(await peer.next()).toMatchObject({ cmd: 2, seq: 1n });
+  });
+
+  it("streams without end close the connection", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    client.on("error", () => {});
+    const peer = await server.peer();
+    peer.send(...Array.from({ length: 300 }, (_, i) => frame(0x86, "/s", BigInt(i + 1))));
+    expect(await peer.closed).toMatchObject({ code: 4008 });
+  });
+});
+
+const empty = new Uint8Array(0);
