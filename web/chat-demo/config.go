@@ -1,0 +1,37 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+)
+
+// config is what the command line says.
+type config struct {
+	httpAddr    string
+	tcpAddr     string
+	password    string
+	healthcheck string
+}
+
+// parseFlags reads the command line. What is wrong with it, and the usage, is
+// written to stderr.
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	flags := flag.NewFlagSet("chat-demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&cfg.httpAddr, "http", "localhost:8080", "`address` of the page and its WebSocket; port 0 takes a free one")
+	flags.StringVar(&cfg.tcpAddr, "tcp", "localhost:8888", "`address` of the raw TCP door; port 0 takes a free one")
+	flags.StringVar(&cfg.password, "password", "", "`password` of the topics; without one they are open to everybody")
+	flags.StringVar(&cfg.healthcheck, "healthcheck", "", "get this `URL` of a running demo and exit with 0 if it is well, else 1")
+	if err := flags.Parse(args); err != nil {
+		return config{}, err
+	}
+	if flags.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		fmt.Fprintln(stderr, "chat-demo:", err)
+		flags.Usage()
+		return config{}, err
+	}
+	return cfg, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/pubsub"
+)
+
+// How long what is in flight may take when the demo ends.
+const shutdownTimeout = 5 * time.Second
+
+// serve opens both doors, tells where on stdout, and serves until ctx is done
+// or a door fails. Then it ends in order.
+func serve(ctx context.Context, cfg config, stdout io.Writer) error {
+	page, err := builtPage()
+	if err != nil {
+		return err
+	}
+	httpListener, err := listen("-http", cfg.httpAddr)
+	if err != nil {
+		return err
+	}
+	defer httpListener.Close()
+	tcpListener, err := listen("-tcp", cfg.tcpAddr)
+	if err != nil {
+		return err
+	}
+	defer tcpListener.Close()
+
+	topics := newTopics(cfg.password)
+	web := newWebServer(page, topics.WebSocket())
+	fmt.Fprintf(stdout, "arpc chat demo: http://%s\n", reachable(cfg.httpAddr, httpListener))
+	fmt.Fprintf(stdout, "raw TCP: %s\n", reachable(cfg.tcpAddr, tcpListener))
+
+	failed := make(chan error, 2)
+	go func() { failed <- web.Serve(httpListener) }()
+	go func() { failed <- topics.Serve(tcpListener) }()
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, shutdown(web, topics))
+}
+
+// newTopics returns the arpc server: its topics, and an echo to try it with.
+func newTopics(password string) *pubsub.Server {
+	access := pubsub.Open()
+	if password != "" {
+		access = pubsub.Password(password)
+	}
+	topics := pubsub.NewServer(access)
+	topics.Handler.Handle("/echo", func(ctx *arpc.Context) {
+		_ = ctx.Write(ctx.Raw()) // fails if the caller is gone: then nobody waits
+	})
+	return topics
+}
+
+// shutdown lets nobody in any more, then ends the connections there are.
+func shutdown(web *http.Server, topics *pubsub.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	return errors.Join(web.Shutdown(ctx), topics.Shutdown(ctx))
+}
+
+// listen opens the address of a flag.
+func listen(name, addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s %s: the address is in use; choose another one with %s host:port", name, addr, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", name, addr, err)
+	}
+	return listener, nil
+}
+
+// reachable is the address to connect to: the host as it was asked for, where
+// that is one, and the port that was taken.
+func reachable(addr string, listener net.Listener) string {
+	host, _, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return net.JoinHostPort(host, port)
+}

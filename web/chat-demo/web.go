@@ -1,0 +1,68 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// The page needs nothing but its own origin: no inline script or style, no
+// frame around it, no plug-in. 'self' covers its WebSocket too.
+var contentSecurityPolicy = strings.Join([]string{
+	"default-src 'self'",
+	"base-uri 'none'",
+	"form-action 'self'",
+	"frame-ancestors 'none'",
+	"object-src 'none'",
+}, "; ")
+
+// newWebServer returns the HTTP side: the page, its health and the WebSocket
+// door. Each phase of a request has its deadline; the door sets its own once
+// the connection is upgraded.
+func newWebServer(page []file, webSocket http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           newRouter(page, webSocket),
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+func newRouter(page []file, webSocket http.Handler) http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	// Nobody stands in front: a forwarded address is a claim of the caller's.
+	_ = router.SetTrustedProxies(nil) // fails for addresses only
+	router.HandleMethodNotAllowed = true
+	router.Use(gin.CustomRecoveryWithWriter(nil, answerPanic), setSecurityHeaders)
+
+	for _, f := range page {
+		router.Match([]string{http.MethodGet, http.MethodHead}, f.path(), gin.WrapH(f))
+	}
+	router.GET("/healthz", func(c *gin.Context) {
+		c.Header("Cache-Control", "no-store")
+		c.JSON(http.StatusOK, gin.H{"status": "ok"})
+	})
+	router.GET("/ws", gin.WrapH(webSocket))
+	return router
+}
+
+func setSecurityHeaders(c *gin.Context) {
+	c.Header("Content-Security-Policy", contentSecurityPolicy)
+	c.Header("Cross-Origin-Opener-Policy", "same-origin")
+	c.Header("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	c.Header("Referrer-Policy", "same-origin")
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("X-Frame-Options", "DENY")
+}
+
+func answerPanic(c *gin.Context, reason any) {
+	slog.Error("a request panicked", "path", c.Request.URL.Path, "reason", reason)
+	c.AbortWithStatus(http.StatusInternalServerError)
+}
