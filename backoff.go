@@ -23,6 +23,19 @@ func DefaultBackoff() Backoff {
 	return Backoff{First: 500 * time.Millisecond, Max: 20 * time.Second, Stable: 10 * time.Second}
 }
 
+// orDefault is b with its zero fields filled in.
+func (b Backoff) orDefault() Backoff {
+	d := DefaultBackoff()
+	for _, f := range []struct{ field, fallback *time.Duration }{
+		{&b.First, &d.First}, {&b.Max, &d.Max}, {&b.Stable, &d.Stable},
+	} {
+		if *f.field <= 0 {
+			*f.field = *f.fallback
+		}
+	}
+	return b
+}
+
 // delay is the wait after the given number of failures in a row, from 1.
 func (b Backoff) delay(failures int, random func(int64) int64) time.Duration {
 	bound := b.First

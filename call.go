@@ -2,6 +2,7 @@ package arpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -14,21 +15,39 @@ import (
 // An error of the peer is an *Error whose Remote is true. When the connection
 // is lost the call fails at once with ErrDisconnected, and Sent says whether
 // the request may have reached the peer. Without a connection a dialed client
-// waits for one, as long as the timeout allows.
+// waits for one, as long as the timeout allows; what never left on a lost
+// connection is sent on the next. Other errors: ErrTimeout, ErrOverstock when the
+// send queue stays full, ErrStopped, and invalid_argument for a bad method, a
+// timeout that is not above zero and a request that cannot be encoded or sent.
 func (c *Client) Call(method string, req, rsp any, timeout time.Duration) error {
 	if timeout <= 0 {
 		return Errorf(CodeInvalidArgument, "call %q: timeout %v, must be above zero", method, timeout)
 	}
-	return c.call(nil, timeout, method, req, rsp)
+	return c.call(caller{}, timeout, method, req, rsp)
 }
 
 // CallWith is Call with a context instead of a timeout.
 func (c *Client) CallWith(ctx context.Context, method string, req, rsp any) error {
-	return contextual(ctx, c.call(ctx.Done(), TimeForever, method, req, rsp))
+	return contextual(ctx, c.call(callFrom(ctx), TimeForever, method, req, rsp))
 }
 
-func (c *Client) call(done <-chan struct{}, timeout time.Duration, method string, req, rsp any) error {
-	w := newWait(timeout, done)
+// caller is who makes a call: what ends its patience, and the request that it
+// handles meanwhile, if it does.
+type caller struct {
+	done    <-chan struct{}
+	handles *Context
+}
+
+func callFrom(ctx context.Context) caller {
+	handles, _ := ctx.Value(contextKey{}).(*Context)
+	return caller{done: ctx.Done(), handles: handles}
+}
+
+func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp any) error {
+	if by.handles != nil && by.handles.Client == c && by.handles.inline {
+		return Errorf(CodeFailedPrecondition, "call %q: an Inline handler blocks the answer that it would wait for", method)
+	}
+	w := newWait(timeout, by.done)
 	defer w.stop()
 	body, kind, err := c.encode(method, req)
 	if err != nil {
@@ -40,7 +59,11 @@ func (c *Client) call(done <-chan struct{}, timeout time.Duration, method string
 		if err != nil {
 			return err
 		}
-		err = c.roundTrip(cn, w, method, body.b, kind, rsp)
+		s, err := c.place(cn, by, w)
+		if err != nil {
+			return err
+		}
+		err = c.roundTrip(cn, s, w, method, body.b, kind, rsp)
 		if !neverSent(err) || c.accepted() {
 			return err
 		}
@@ -53,39 +76,115 @@ func neverSent(err error) bool {
 	return errors.As(err, &coded) && !coded.Sent && coded.Is(ErrDisconnected)
 }
 
-// roundTrip is one call on one connection.
-func (c *Client) roundTrip(cn *conn, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
-	s, err := c.pending.add()
+// callProtocol calls a method of the protocol: outside of sessions, and not held
+// back.
+func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any) error {
+	w := newWait(TimeForever, ctx.Done())
+	defer w.stop()
+	cn, err := c.connection(w)
+	if err != nil {
+		return contextual(ctx, err)
+	}
+	s, _, err := c.pending.add(noLimit)
 	if err != nil {
 		return err
 	}
 	defer c.pending.remove(s)
-	cn.inbox.callBegan()
-	h := wire.Header{Cmd: wire.Request, Flags: cn.requestFlags(kind), Seq: s.seq}
-	end, err := cn.send(h, method, body, w.sendOptions())
-	if cn.lostWith(err) {
-		return ErrDisconnected.withSent(false, err)
+	end, err := cn.request(s, wire.Outside, w, method, []byte(body), wire.Text)
+	if err != nil {
+		return contextual(ctx, err)
 	}
+	a, err := cn.await(s, w)
+	if err != nil {
+		return contextual(ctx, err)
+	}
+	if err := a.failure(end); err != nil {
+		return err
+	}
+	return json.Unmarshal(a.body, rsp)
+}
+
+// place finds a place among the calls that wait. While the peer runs as many
+// as it said it wants, it waits, unless the caller handles a request of that
+// very peer: then the peer waits too.
+func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
+	for {
+		extra := cn.inbox.open()
+		if by.handles != nil && by.handles.Client == c {
+			extra = noLimit
+		}
+		s, fewer, err := c.pending.add(extra)
+		if !errors.Is(err, errHeld) {
+			return s, err
+		}
+		if err := w.until(fewer); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// roundTrip is one call on one connection.
+func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
+	defer c.pending.remove(s)
+	end, err := cn.request(s, 0, w, method, body, kind)
 	if err != nil {
 		return err
 	}
+	a, err := cn.await(s, w)
+	if err != nil {
+		return err
+	}
+	return cn.finishCall(a, end, rsp)
+}
+
+// request sends a request from the place of a call.
+func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
+	c.inbox.callBegan()
+	h := wire.Header{Cmd: wire.Request, Flags: flags | c.requestFlags(kind), Seq: s.seq}
+	end, err = c.send(h, method, body, w.sendOptions())
+	if c.lostWith(err) {
+		return 0, ErrDisconnected.withSent(false, err)
+	}
+	return end, err
+}
+
+// await waits for the answer, and tells the peer if it waits no longer.
+func (c *conn) await(s *slot, w *wait) (answer, error) {
 	select {
 	case a := <-s.answers:
-		return cn.finishCall(a, end, rsp)
+		return a, nil
 	case <-w.expired():
-		return ErrTimeout.withSent(true, nil)
 	case <-w.done:
-		return ErrTimeout.withSent(true, nil)
 	}
+	c.cancelCall(s.seq)
+	return answer{}, ErrTimeout.withSent(true, nil)
+}
+
+// cancelCall tells a peer that knows the word that nobody waits any more. It is
+// advice: if there is no room for it, the answer will find nobody.
+func (c *conn) cancelCall(seq uint64) {
+	if c.has(capCancel) {
+		_, _ = c.send(wire.Header{Cmd: wire.Cancel, Seq: seq}, "", nil, sendOptions{})
+	}
+}
+
+// failure is the error that an answer stands for, nil if it is none.
+func (a answer) failure(end uint64) error {
+	switch {
+	case a.lost != nil:
+		return ErrDisconnected.withSent(end <= a.left, a.lost)
+	case a.flags&wire.Structured != 0:
+		return remoteStructured(a.body)
+	case a.flags&wire.Error != 0:
+		return remoteError(string(a.body))
+	}
+	return nil
 }
 
 // finishCall turns what a call waited for into its result.
 func (c *conn) finishCall(a answer, end uint64, rsp any) error {
-	switch {
-	case a.lost != nil:
-		return ErrDisconnected.withSent(end <= a.left, a.lost)
-	case a.flags&wire.Error != 0:
-		return remoteError(string(a.body))
+	if err := a.failure(end); err != nil {
+		return err
 	}
 	if err := decodeValue(c.codec, a.flags.Kind(), a.body, rsp); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the answer is not what the caller takes", Sent: true, cause: err}

@@ -36,20 +36,23 @@ const (
 // it outlives its connections, and on the side that accepted. Both can call,
 // notify and be called. All methods are safe for concurrent use.
 type Client struct {
-	// Handler is what the client does with what it receives.
+	// Handler is what the client does with what it receives. It is not to be
+	// replaced.
 	Handler *Handler
 
 	pending pending
 	request *http.Request // the upgrade request, on accepted WebSockets
 	dialer  *redialer     // nil on accepted clients
 
-	mu      sync.Mutex // guards what follows
-	current *conn      // nil while there is no connection
-	changed chan struct{}
-	state   State
-	err     error // why the last connection ended
-	values  map[any]any
-	done    chan struct{}
+	mu             sync.Mutex // guards what follows
+	current        *conn      // nil while there is no connection
+	changed        chan struct{}
+	state          State
+	err            error // why the last connection ended
+	values         map[any]any
+	identity       *Identity
+	onDisconnected []func(*Client)
+	done           chan struct{}
 
 	hooks sync.Mutex // held while state hooks run, so that they do not overlap
 }
@@ -64,9 +67,18 @@ func (c *Client) accepted() bool { return c.dialer == nil }
 type Accepted struct {
 	// Request is the upgrade request of a WebSocket.
 	Request *http.Request
-	// Connected and Disconnected run before and after the hooks of the Handler.
-	Connected    func(*Client)
-	Disconnected func(*Client, error)
+	// Connected runs once the peer is admitted, before anything more is read
+	// from it and before the hooks of the Handler. It must not block.
+	Connected func(*Client)
+	// Ended runs when nothing of the client runs any more, whether it was
+	// admitted or not.
+	Ended func(*Client)
+}
+
+func (a Accepted) ended(c *Client) {
+	if a.Ended != nil {
+		a.Ended(c)
+	}
 }
 
 // ServeConn serves an accepted connection and returns its client at once.
@@ -76,21 +88,36 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request = a.Request
 	cn := newConn(c, h, nc)
 	c.setState(StateOpen, cn, nil)
-	established := make(chan struct{})
-	cn.start(func(err error) {
-		<-established // the disconnected hooks come after the connected ones
-		c.setState(StateClosed, nil, err)
-		h.runDisconnected(c, err)
-		if a.Disconnected != nil {
-			a.Disconnected(c, err)
-		}
-		close(c.done)
-	})
-	if a.Connected != nil {
-		a.Connected(c)
+	hooked := make(chan struct{})
+	connected := func() {
+		h.runConnected(c)
+		close(hooked)
 	}
-	h.runConnected(c)
-	close(established)
+	admit := func() {
+		if a.Connected != nil {
+			a.Connected(c)
+		}
+	}
+	cn.onAdmit = func() { admit(); go connected() } // the hooks off the reader, so that they may call the peer
+	atOnce := cn.admitted.Load()
+	if atOnce {
+		admit() // before anything is read: who has an answer gets broadcasts too
+	}
+	cn.start(func(err error) {
+		defer a.ended(c)
+		defer close(c.done)
+		admitted := cn.admitted.Load()
+		if admitted {
+			<-hooked // the disconnected hooks come after the connected ones
+		}
+		c.setState(StateClosed, nil, err)
+		if admitted {
+			c.ended(err)
+		}
+	})
+	if atOnce {
+		connected()
+	}
 	return c
 }
 
@@ -170,9 +197,30 @@ func (c *Client) Delete(key any) {
 	delete(c.values, key)
 }
 
+// OnDisconnected adds a hook for this client alone. It runs after those of the
+// Handler, each time a connection of the client ended.
+func (c *Client) OnDisconnected(f func(*Client)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onDisconnected = with(c.onDisconnected, f)
+}
+
+// ended runs the disconnected hooks.
+func (c *Client) ended(err error) {
+	c.Handler.runDisconnected(c, err)
+	c.mu.Lock()
+	own := c.onDisconnected
+	c.mu.Unlock()
+	for _, f := range own {
+		c.Handler.protect("disconnected hook", func() { f(c) })
+	}
+}
+
 // Notify sends a message that is not answered. It waits at most timeout for a
 // connection and for room in the send queue; nil means that the message is
-// queued in order behind what was sent before.
+// queued in order behind what was sent before. Errors: ErrOverstock,
+// ErrDisconnected, ErrStopped, and invalid_argument for a message that cannot
+// be encoded or sent.
 func (c *Client) Notify(method string, v any, timeout time.Duration) error {
 	return c.notify(nil, timeout, method, v)
 }
@@ -195,7 +243,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 		if err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: cn.requestFlags(kind)}
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(kind)} // as the original does
 		_, err = cn.send(h, method, body.b, w.sendOptions())
 		if err == nil || !cn.lostWith(err) || c.accepted() {
 			return err
@@ -204,7 +252,9 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 }
 
 // PushMsg sends a message that is encoded already. timeout bounds the waiting
-// for a connection and for room in the send queue; TimeZero does not wait.
+// for a connection and for room in the send queue; TimeZero does not wait. It
+// fails with ErrOverstock, ErrDisconnected or ErrStopped, and is not tried again
+// on another connection.
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
@@ -259,6 +309,8 @@ func (c *Client) connection(w *wait) (*conn, error) {
 			return nil, ErrDisconnected.withSent(false, cause)
 		case c.dialer.ctx.Err() != nil:
 			return nil, ErrStopped
+		case c.dialer.failFast:
+			return nil, ErrDisconnected.withSent(false, cause)
 		}
 		if err := w.until(changed); err != nil {
 			return nil, ErrDisconnected.withSent(false, cause)
@@ -282,8 +334,21 @@ func (c *Client) stop(cause error) {
 	}
 }
 
+// Restart ends the connection of a dialed client, as Stop does, and makes the
+// next one at once. On an accepted client it is Stop.
+func (c *Client) Restart() {
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	if cn != nil {
+		cn.leave(0)
+		cn.shut(errRestart)
+	}
+}
+
 // Drain refuses new requests of the peer, waits until those that run are
-// answered or ctx ends, and stops the client.
+// answered or ctx ends, and stops the client. A peer that knows the word is asked
+// to go and dial again, and does so when its own work is done.
 func (c *Client) Drain(ctx context.Context) error {
 	c.mu.Lock()
 	cn := c.current
@@ -292,12 +357,26 @@ func (c *Client) Drain(ctx context.Context) error {
 	if cn == nil {
 		return nil
 	}
+	asked := c.accepted() && cn.has(capGoaway) && cn.sendGoaway(ctx) == nil
 	select {
 	case <-cn.inbox.drain():
-		return nil
 	case <-cn.ended:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain %s: %w", cn.raw.RemoteAddr(), context.Cause(ctx))
+	}
+	if asked { // it hangs up when its own work is done
+		select {
+		case <-cn.ended:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// scheduleRefresh sees to a new token before this one expires.
+func (c *Client) scheduleRefresh(in time.Duration) {
+	if c.dialer != nil {
+		c.dialer.scheduleRefresh(in)
 	}
 }

@@ -1,12 +1,14 @@
 package arpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,21 +32,37 @@ type conn struct {
 	in  io.Reader // what is read: raw, or the messages of ws
 	ws  *ws.Conn  // nil if this is not a WebSocket
 
-	out   outbox
-	inbox inbox
-	life  keepalive
-	kinds atomic.Bool // the peer sends the kind of its bodies, so it reads ours
+	beforeRecv []func(net.Conn) error
+	out        outbox
+	inbox      inbox
+	unanswered atomic.Int64 // requests of the peer without an answer
+	streams    streams
+	life       keepalive
+	kinds      atomic.Bool // the peer sends the kind of its bodies, so it reads ours
+
+	agreed       atomic.Uint32    // capabilities, once hello was answered
+	closeSent    atomic.Bool      // gorilla made a close frame: there is to be no second one
+	greeted      atomic.Bool      // hello was said
+	helloSeq     atomic.Uint64    // of the hello we said; 0 is no seq of ours
+	authenticate AuthenticateFunc // nil where nobody has to say who it is
+	admitted     atomic.Bool      // nobody has to, or the peer did
+	onAdmit      func()           // runs the connected hooks, on accepted connections
+	hooked       chan struct{}    // closed when they ran, on dialed ones
+	strange      int              // frames before admission, counted by the reader
 
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
 	ended      chan struct{}  // closed when nothing of the connection runs any more
 
-	mu      sync.Mutex
-	cause   error // why it ends; the first cause is kept
-	closing bool  // nothing more is sent
-	dead    bool
-	linger  *time.Timer // ends a connection whose last bytes do not leave
+	mu          sync.Mutex
+	cause       error // why it ends; the first cause is kept
+	opened      bool  // it was the client's
+	leaving     bool  // the peer asked us to go: nothing new is sent
+	closing     bool  // nothing more is sent
+	dead        bool
+	redialAfter time.Duration // how long the peer wants us to stay away
+	linger      *time.Timer   // ends a connection whose last bytes do not leave
 }
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
@@ -63,12 +81,22 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.out.conn = cn
 	cn.inbox.conn = cn
 	cn.inbox.changed.L = &cn.inbox.mu
+	cn.streams.conn = cn
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
 		cn.ws, cn.raw, cn.maxBody = w, w.NetConn(), cn.limits.WebSocketBody
 		w.Attach(cn.control, cn.out.beforeRead)
 	}
 	cn.out.raw = newRawWriter(cn.raw)
+	all := h.hooks.Load()
+	cn.beforeRecv, cn.out.beforeSend = all.beforeRecv, all.beforeSend
+	if all.wrapReader != nil {
+		cn.in = all.wrapReader(nc)
+	}
+	if c.accepted() {
+		cn.authenticate = h.authenticator()
+	}
+	cn.admitted.Store(cn.authenticate == nil)
 	return cn
 }
 
@@ -90,6 +118,7 @@ func (c *conn) readLoop(ended func(error)) {
 	c.goroutines.Wait()
 	cause := c.err()
 	c.client.pending.fail(cause, left)
+	c.streams.close(cause)
 	ended(cause)
 	c.handler.workers.close()
 }
@@ -105,9 +134,15 @@ func (c *conn) read() (err error) {
 		}
 	}()
 	d := wire.NewDecoder(c.maxBody)
+	if err := c.greetStranger(d); err != nil {
+		return err
+	}
 	for {
 		if c.ws == nil {
 			c.out.beforeRead()
+		}
+		if err := runEach(c.beforeRecv, c.raw); err != nil {
+			return fmt.Errorf("before receiving: %w", err)
 		}
 		n, err := c.in.Read(d.Buffer())
 		d.Advance(n)
@@ -129,7 +164,12 @@ func (c *conn) dispatchAll(d *wire.Decoder) error {
 			return err
 		}
 		c.life.heardFrame()
-		if err := c.dispatch(&f); err != nil {
+		if !c.admitted.Load() {
+			err = c.dispatchStrange(&f, d)
+		} else {
+			err = c.dispatch(&f)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -138,7 +178,7 @@ func (c *conn) dispatchAll(d *wire.Decoder) error {
 // dispatch takes one frame to where it belongs. An error ends the connection.
 func (c *conn) dispatch(f *wire.Frame) error {
 	if f.Coders != 0 {
-		return fmt.Errorf("frame of coders %#02x, none is installed", f.Coders)
+		return &wire.FrameError{Reason: wire.CoderUnknown, Got: uint64(f.Coders)}
 	}
 	if !c.kinds.Load() && f.Flags.Kind() != wire.Unknown {
 		c.kinds.Store(true)
@@ -147,18 +187,39 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	case wire.Request, wire.Notify:
 		return c.receive(f)
 	case wire.Response:
-		// An answer that nobody waits for came too late, or twice: no harm.
-		c.client.pending.deliver(f.Seq, answer{flags: f.Flags, body: append([]byte(nil), f.Body...)})
+		a := answer{flags: f.Flags, body: append([]byte(nil), f.Body...)}
+		if f.Seq == c.helloSeq.Load() {
+			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
+		}
+		if !c.client.pending.deliver(f.Seq, a) {
+			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
+				func() []byte { return bytes.Clone(f.Raw) })
+		}
 	case wire.Ping:
 		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
 	case wire.Stream:
-		return c.refuseStream(f)
+		return c.receiveStream(f)
+	case wire.Cancel:
+		c.receiveCancel(f)
+	case wire.Credit:
+		return c.receiveCredit(f)
 	}
-	return nil
+	return nil // what is not known is from a later version
 }
 
 // receive takes a request or notify to its route.
 func (c *conn) receive(f *wire.Frame) error {
+	if bytes.HasPrefix(f.Method, protocolBytes) {
+		return c.receiveProtocol(f)
+	}
+	if c.authenticate != nil && string(f.Method) == methodPassword && f.Cmd.Command() == wire.Request {
+		return c.receivePassword(f)
+	}
+	return c.route(f)
+}
+
+// route hands a message to its handler, or to where it waits for it.
+func (c *conn) route(f *wire.Frame) error {
 	r := c.handler.router.Load().find(f.Method)
 	ctx := &Context{
 		Client: c.client,
@@ -173,6 +234,9 @@ func (c *conn) receive(f *wire.Frame) error {
 	if r.method == "" { // the route of all that have none
 		ctx.method = string(f.Method)
 	}
+	if ctx.IsRequest() {
+		c.unanswered.Add(1)
+	}
 	mode := r.modeOf(f.Cmd)
 	if mode == Inline {
 		ctx.inline = true
@@ -183,19 +247,13 @@ func (c *conn) receive(f *wire.Frame) error {
 	return c.inbox.put(ctx, mode)
 }
 
-// refuseStream ends a stream that the peer opened and nobody takes: a last
-// frame of ours, once, when it is opened.
-func (c *conn) refuseStream(f *wire.Frame) error {
-	if f.Cmd&wire.Opener == 0 || f.Cmd&wire.Last == 0 {
-		return nil
+// control sends what RFC 6455 wants answered, as gorilla made it.
+func (c *conn) control(frame []byte) error {
+	if ws.IsClose(frame) {
+		c.closeSent.Store(true)
 	}
-	h := wire.Header{Cmd: wire.Stream | wire.Last, Seq: f.Seq}
-	_, err := c.send(h, string(f.Method), nil, sendOptions{timeout: TimeForever, cork: true})
-	return err
+	return c.out.appendControl(frame, true)
 }
-
-// control sends what RFC 6455 wants answered.
-func (c *conn) control(frame []byte) error { return c.out.appendControl(frame, true) }
 
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
@@ -203,6 +261,7 @@ func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (e
 	end, room, err := c.out.append(h, method, body)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(room, o); err != nil {
+			c.overstock(err, func() []byte { return wire.Append(nil, h, method, body) })
 			return 0, err
 		}
 		end, room, err = c.out.append(h, method, body)
@@ -215,11 +274,19 @@ func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) 
 	end, room, err := c.out.appendEncoded(frame)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(room, o); err != nil {
+			c.overstock(err, func() []byte { return frame })
 			return 0, err
 		}
 		end, room, err = c.out.appendEncoded(frame)
 	}
 	return c.sent(end, err, o)
+}
+
+// overstock tells that a message was refused, if that is why.
+func (c *conn) overstock(err error, frame func() []byte) {
+	if errors.Is(err, ErrOverstock) {
+		c.handler.runMessage("overstock hook", c.handler.hooks.Load().overstock, c.client, frame)
+	}
 }
 
 func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
@@ -279,7 +346,21 @@ func (c *conn) err() error {
 func (c *conn) usable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.closing
+	return !c.closing && !c.leaving
+}
+
+// open makes a dialed connection the client's, unless it is over already.
+func (c *conn) open() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened = !c.closing
+	return c.opened
+}
+
+func (c *conn) wasOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened
 }
 
 // die ends the connection at once. The first cause is kept.
@@ -296,9 +377,9 @@ func (c *conn) die(cause error) {
 	}
 	err := c.err()
 	c.out.fail(err)
+	c.inbox.close() // before handlers end: what waits for them does not run any more
 	c.cancel(err)
 	c.raw.Close()
-	c.inbox.close()
 }
 
 // finish ends a connection of which everything left, or had its time to.
@@ -333,11 +414,10 @@ func (c *conn) stopLinger() {
 	}
 }
 
-// lastWords is the WebSocket close frame for the end of a connection. After
-// the peer closed there is nothing to say: gorilla has answered.
+// lastWords is the WebSocket close frame for the end of a connection, unless
+// there was one, or nobody is there to read it.
 func (c *conn) lastWords(cause error) []byte {
-	var closing *ws.CloseError
-	if c.ws == nil || errors.Is(cause, io.EOF) || errors.As(cause, &closing) && closing.Remote {
+	if c.ws == nil || c.closeSent.Load() || errors.Is(cause, io.EOF) {
 		return nil
 	}
 	code, reason := closeWords(cause)
@@ -351,7 +431,7 @@ func closeWords(cause error) (code int, reason string) {
 	var bad *wire.FrameError
 	var coded *Error
 	switch {
-	case errors.Is(cause, ErrStopped):
+	case errors.Is(cause, ErrStopped), errors.Is(cause, errGoaway), errors.Is(cause, errRestart):
 		return ws.CloseNormal, ""
 	case errors.Is(cause, errDraining):
 		return ws.CloseGoingAway, errDraining.Message
@@ -365,4 +445,9 @@ func closeWords(cause error) (code int, reason string) {
 		return ws.ClosePolicy, coded.Message
 	}
 	return ws.CloseInternal, ""
+}
+
+// logPanic tells of a panic in code of the application.
+func (c *conn) logPanic(what, method string, v any) {
+	c.log.Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }

@@ -2,10 +2,10 @@ package arpc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +14,8 @@ import (
 )
 
 // Context is one request or notify on its way through the handlers, and the
-// way to answer it. It is a context.Context that ends with the connection.
+// way to answer it. It is a context.Context that ends when the request was
+// answered, when the caller gave up, and with the connection.
 //
 // A Context may be kept and answered after the handler returned, from any
 // goroutine; Write and Error are safe for concurrent use, and the first of
@@ -35,10 +36,16 @@ type Context struct {
 	inline   bool // its handler runs on the reading goroutine
 	answered atomic.Bool
 
-	mu     sync.Mutex // guards what follows
-	values map[any]any
-	forgot runtime.Cleanup // answers when nobody can any more
+	mu       sync.Mutex // guards what follows
+	values   map[any]any
+	forgot   runtime.Cleanup // answers when nobody can any more
+	life     context.Context // made when it is first asked for
+	end      context.CancelCauseFunc
+	canceled bool // the caller gave up
 }
+
+// contextKey finds the Context in a context that was derived from it.
+type contextKey struct{}
 
 var _ context.Context = (*Context)(nil)
 
@@ -54,6 +61,11 @@ func (ctx *Context) Body() []byte { return ctx.body }
 
 // Kind says what the body is; wire.Unknown if the peer did not say.
 func (ctx *Context) Kind() wire.Kind { return ctx.flags.Kind() }
+
+// frame is the message as it came.
+func (ctx *Context) frame() []byte {
+	return wire.Append(nil, wire.Header{Cmd: ctx.cmd, Flags: ctx.flags, Seq: ctx.seq}, ctx.method, ctx.body)
+}
 
 // Seq is the number that the sender gave the frame: a publication's offset in
 // its topic, and of no meaning elsewhere.
@@ -91,7 +103,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	if !ctx.answered.CompareAndSwap(false, true) {
 		return ErrAnswered
 	}
-	ctx.notForgotten()
+	defer ctx.settled() // when the answer is on its way: a drain waits for that
 	buf := takeBuffer()
 	defer buf.free()
 	kind, err := ctx.encodeAnswer(buf, v, &flags)
@@ -112,26 +124,49 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 // encodeAnswer puts the body of an answer into buf. What cannot be encoded or
 // is over the limit becomes an error for the peer, so that it has its answer.
 func (ctx *Context) encodeAnswer(buf *buffer, v any, flags *wire.Flags) (wire.Kind, error) {
-	if text, ok := v.(fmt.Stringer); ok && *flags&wire.Error != 0 {
-		if _, isError := v.(error); !isError {
-			v = text.String()
-		}
+	if *flags&wire.Error != 0 {
+		*flags |= ctx.conn.appendError(buf, asError(v))
+		return 0, nil
 	}
 	var kind wire.Kind
 	var err error
 	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
+	refusal := errInternal
+	if limit := ctx.conn.maxBody; err == nil && len(buf.b)+len(ctx.method) > limit {
+		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(buf.b), limit)
+		err = refusal
+	}
 	if err != nil {
-		*flags |= wire.Error
-		buf.b = append(buf.b[:0], errInternal.Message...)
-		return 0, err
+		buf.b = buf.b[:0]
+		*flags |= wire.Error | ctx.conn.appendError(buf, refusal)
 	}
-	if limit := ctx.conn.maxBody; len(buf.b)+len(ctx.method) > limit {
-		err = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(buf.b), limit)
-		*flags |= wire.Error
-		buf.b = append(buf.b[:0], wireText(err)...)
-		return 0, err
+	return kind, err
+}
+
+// asError is what a handler gave to Context.Error, as an error.
+func asError(v any) error {
+	switch v := v.(type) {
+	case error:
+		return v
+	case string:
+		return &Error{Code: CodeUnknown, Message: v}
 	}
-	return kind, nil
+	return &Error{Code: CodeUnknown, Message: fmt.Sprint(v)}
+}
+
+// appendError appends the body of an error: with its code for peers that know
+// codes, which the flag says, and its text for others.
+func (c *conn) appendError(buf *buffer, err error) wire.Flags {
+	if !c.has(capErrors) {
+		buf.b = append(buf.b, wireText(err)...)
+		return 0
+	}
+	body, failure := json.Marshal(structured(err))
+	if failure != nil { // strings and valid JSON always encode
+		panic(failure)
+	}
+	buf.b = append(buf.b, body...)
+	return wire.Structured
 }
 
 // Next runs the rest of the chain and returns when it is done. A middleware
@@ -155,6 +190,10 @@ func (ctx *Context) runChain() {
 // sees to it that a request whose handler forgot it is answered all the same.
 func (ctx *Context) run() {
 	defer ctx.recovered()
+	if ctx.wasCanceled() {
+		_ = ctx.Error(errCanceled) // it waited in a queue, and nobody waits for it
+		return
+	}
 	ctx.runChain()
 	ctx.answerIfForgotten()
 }
@@ -164,7 +203,7 @@ func (ctx *Context) recovered() {
 	if v == nil {
 		return
 	}
-	ctx.conn.log.Error("arpc: handler panicked", "method", ctx.method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	ctx.conn.logPanic("handler", ctx.method, v)
 	if ctx.IsRequest() && !ctx.answered.Load() {
 		_ = ctx.Error(errInternal) // the connection may be gone too
 	}
@@ -189,17 +228,61 @@ func (ctx *Context) answerIfForgotten() {
 	if ctx.answered.Load() {
 		return
 	}
+	ctx.conn.inbox.loosen(ctx)
 	ctx.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
+		if f.conn.ctx.Err() != nil {
+			return // nobody is there to be answered
+		}
 		f.conn.log.Error("arpc: handler never answered", "method", f.method)
-		h := wire.Header{Cmd: wire.Response, Flags: f.flags&wire.Async | wire.Error, Seq: f.seq}
-		_, _ = f.conn.send(h, f.method, []byte(errInternal.Message), sendOptions{})
+		buf := takeBuffer()
+		defer buf.free()
+		flags := f.flags&wire.Async | wire.Error | f.conn.appendError(buf, errInternal)
+		f.conn.inbox.answered(f.seq)
+		_, _ = f.conn.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
 	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq})
 }
 
-func (ctx *Context) notForgotten() {
+// settled ends what hangs on a request that is being answered.
+func (ctx *Context) settled() {
+	ctx.conn.inbox.answered(ctx.seq)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	ctx.forgot.Stop()
+	if ctx.end != nil {
+		ctx.end(ErrAnswered)
+	}
+}
+
+// cancel is called when the caller gave up.
+func (ctx *Context) cancel() {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	ctx.canceled = true
+	if ctx.end != nil {
+		ctx.end(errCanceled)
+	}
+}
+
+func (ctx *Context) wasCanceled() bool {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	return ctx.canceled
+}
+
+// lifetime is the context behind the Context. Most handlers never ask for it.
+func (ctx *Context) lifetime() context.Context {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	if ctx.life == nil {
+		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.ctx)
+	}
+	switch {
+	case ctx.canceled:
+		ctx.end(errCanceled)
+	case ctx.answered.Load():
+		ctx.end(ErrAnswered)
+	}
+	return ctx.life
 }
 
 // Set keeps a value for the rest of the chain, for Get and Value.
@@ -221,18 +304,22 @@ func (ctx *Context) Get(key any) (any, bool) {
 }
 
 // Deadline implements context.Context; a request does not carry one.
-func (ctx *Context) Deadline() (time.Time, bool) { return ctx.conn.ctx.Deadline() }
+func (ctx *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// Done implements context.Context; it is closed when the connection ends.
-func (ctx *Context) Done() <-chan struct{} { return ctx.conn.ctx.Done() }
+// Done implements context.Context; it is closed when the request was answered,
+// when the caller gave up, and when the connection ends.
+func (ctx *Context) Done() <-chan struct{} { return ctx.lifetime().Done() }
 
 // Err implements context.Context.
-func (ctx *Context) Err() error { return ctx.conn.ctx.Err() }
+func (ctx *Context) Err() error { return ctx.lifetime().Err() }
 
 // Value implements context.Context; it finds what was Set.
 func (ctx *Context) Value(key any) any {
+	if key == (contextKey{}) {
+		return ctx
+	}
 	if v, ok := ctx.Get(key); ok {
 		return v
 	}
-	return ctx.conn.ctx.Value(key)
+	return ctx.lifetime().Value(key)
 }

@@ -1,6 +1,8 @@
 package arpc_test
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -18,9 +20,10 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "web/arpc-js/README.md"}
+var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "web/arpc-js/README.md"}
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -50,15 +53,32 @@ func fenced(t *testing.T, path, language string) (blocks []string) {
 // squeeze makes texts equal that differ only in whitespace.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// Programs in the README compile, and every other piece of Go there is part of
-// an example that runs, or of the demo.
+// Programs in the README compile, and every other piece of Go there and in the
+// migration guide is part of an example that runs, or of the demo.
 func TestReadmeGoIsReal(t *testing.T) {
 	real := realGo(t)
-	for i, block := range fenced(t, "README.md", "go") {
-		if strings.HasPrefix(block, "package main") {
-			t.Run(fmt.Sprint("program ", i), func(t *testing.T) { compiles(t, block) })
-		} else if !strings.Contains(real, squeeze(block)) {
-			t.Errorf("in no example:\n%s", block)
+	for _, path := range []string{"README.md", "docs/migration.md"} {
+		for i, block := range fenced(t, path, "go") {
+			if strings.HasPrefix(block, "package main") {
+				t.Run(fmt.Sprint("program ", i), func(t *testing.T) { compiles(t, block) })
+			} else if !strings.Contains(real, squeeze(block)) {
+				t.Errorf("%s: in no example:\n%s", path, block)
+			}
+		}
+	}
+}
+
+// What the migration guide calls ours exists, and every example it names runs.
+func TestMigrationNamesExamplesThatRun(t *testing.T) {
+	text := read(t, "docs/migration.md")
+	source := read(t, "migration_example_test.go") + read(t, "example_test.go")
+	named := submatches(text, "`(Example\\w+)`")
+	if len(named) < 10 {
+		t.Errorf("found only %v", named)
+	}
+	for _, name := range named {
+		if !strings.Contains(source, "func "+name+"()") {
+			t.Errorf("no example %s", name)
 		}
 	}
 }
@@ -84,7 +104,7 @@ func compiles(t *testing.T, program string) {
 func realGo(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, pattern := range []string{"example_test.go", "*/example_test.go", "web/chat-demo/*.go"} {
+	for _, pattern := range []string{"*example_test.go", "*/example_test.go", "web/chat-demo/*.go"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(paths), err)
@@ -121,13 +141,16 @@ func bodies(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// The frames in the protocol are recorded ones, and show every kind there is.
+// The frames in the protocol are recorded ones: every kind that there is of the
+// base protocol, and all of the extended one.
 func TestProtocolFramesAreRecorded(t *testing.T) {
 	kind := func(frame string) string { return frame[10:14] } // cmd and flags
-	recorded, kinds := map[string]bool{}, map[string]bool{}
-	for line := range strings.Lines(read(t, "wire/testdata/vectors.tsv")) {
-		frame := strings.Split(strings.TrimSpace(line), "\t")[2]
-		recorded[frame], kinds[kind(frame)] = true, true
+	recorded, kinds, ours := map[string]bool{}, map[string]bool{}, map[string]string{}
+	for _, f := range recordedFrames(t, "wire/testdata/vectors.tsv") {
+		recorded[f.hex], kinds[kind(f.hex)] = true, true
+	}
+	for _, f := range recordedFrames(t, recordedPath) {
+		recorded[f.hex], ours[f.hex] = true, f.what
 	}
 	for _, block := range fenced(t, "docs/protocol.md", "hex") {
 		for line := range strings.Lines(block) {
@@ -137,23 +160,30 @@ func TestProtocolFramesAreRecorded(t *testing.T) {
 				continue
 			}
 			delete(kinds, kind(frame))
+			delete(ours, frame)
 		}
 	}
 	if len(kinds) != 0 {
 		t.Errorf("kinds of frame (cmd, flags) that are not shown: %v", kinds)
 	}
+	for frame, what := range ours {
+		t.Errorf("not shown: %s, %s", what, frame)
+	}
 }
 
 var hexBytes = regexp.MustCompile(`^((?:[0-9a-f]{2} )+) `)
 
-// The bytes that are explained one by one are those of the frame above them.
+// The bytes that are explained one by one are those of the last frame above them.
 func TestProtocolExplainsEveryByte(t *testing.T) {
 	text := read(t, "docs/protocol.md")
 	explained := 0
 	var last string
 	for _, block := range fence.FindAllStringSubmatch(text, -1) {
-		if block[1] == "hex" {
-			last = strings.TrimSpace(block[2])
+		switch block[1] {
+		case "hex":
+			last = lastFrame(block[2])
+			continue
+		case "json":
 			continue
 		}
 		var frame strings.Builder
@@ -170,6 +200,49 @@ func TestProtocolExplainsEveryByte(t *testing.T) {
 	if explained < 3 {
 		t.Errorf("%d frames explained", explained)
 	}
+}
+
+func lastFrame(block string) string {
+	frames := strings.Fields(block)
+	return frames[len(frames)-1]
+}
+
+// JSON is the body of the last frame above it.
+func TestProtocolJSONIsInTheFrame(t *testing.T) {
+	compared := 0
+	var last string
+	for _, block := range fence.FindAllStringSubmatch(read(t, "docs/protocol.md"), -1) {
+		if block[1] == "hex" {
+			last = lastFrame(block[2])
+		}
+		if block[1] != "json" {
+			continue
+		}
+		compared++
+		var shown bytes.Buffer
+		if err := json.Compact(&shown, []byte(block[2])); err != nil {
+			t.Errorf("%v in %s", err, block[2])
+		}
+		if body := bodyOf(t, last); shown.String() != body {
+			t.Errorf("shown %s\nsent  %s", shown.String(), body)
+		}
+	}
+	if compared < 5 {
+		t.Errorf("%d bodies compared", compared)
+	}
+}
+
+func bodyOf(t *testing.T, frame string) string {
+	t.Helper()
+	raw, err := hex.DecodeString(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := wire.Split(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(f.Body)
 }
 
 // Every word that Go and TypeScript share is in the protocol.
@@ -227,9 +300,13 @@ func TestLimitsAreThoseOfTheCode(t *testing.T) {
 		}
 	}
 	found := 0
-	for _, path := range []string{"client.ts", "backoff.ts", "subscription.ts"} {
+	sources, err := filepath.Glob("web/arpc-js/src/*.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range sources {
 		options := regexp.MustCompile(`@default ([\d_]+) \*/\s+readonly (\w+)\?`)
-		for _, m := range options.FindAllStringSubmatch(read(t, "web/arpc-js/src/"+path), -1) {
+		for _, m := range options.FindAllStringSubmatch(read(t, path), -1) {
 			found++
 			value, err := strconv.Atoi(strings.ReplaceAll(m[1], "_", ""))
 			if err != nil {

@@ -33,8 +33,13 @@ const (
 // Error is a failure with a code. What a handler puts into Message is shown to
 // the peer; what it wraps is not.
 type Error struct {
-	Code    Code
+	// Code says what kind of failure it is.
+	Code Code
+	// Message is for people; the peer sees it.
 	Message string
+	// Data is JSON that goes with the error, to and from peers that agreed to
+	// errors with codes; nil otherwise.
+	Data []byte
 	// Sent is set on errors of a call: true if the request may have reached
 	// the peer, false if it certainly did not.
 	Sent bool
@@ -105,8 +110,14 @@ var (
 	// ErrNotRequest is returned by an answer to a notify.
 	ErrNotRequest = &Error{Code: CodeFailedPrecondition, Message: "a notify has no answer"}
 
+	// ErrUnauthenticated answers what a peer asks before it said who it is.
+	ErrUnauthenticated = &Error{Code: CodeUnauthenticated, Message: "not authenticated"}
+
 	errInternal = &Error{Code: CodeInternal, Message: "internal error"}
+	errCanceled = &Error{Code: CodeCanceled, Message: "canceled by the caller"}
 	errDraining = &Error{Code: CodeUnavailable, Message: "shutting down"}
+	errRestart  = &Error{Code: CodeUnavailable, Message: "client restarted"}
+	errGoaway   = &Error{Code: CodeUnavailable, Message: "the server asked for it"}
 	errOverrun  = &Error{Code: CodeResourceExhausted, Message: "inbound queue full"}
 )
 

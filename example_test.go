@@ -117,7 +117,7 @@ func ExampleContext_Bind() {
 	fmt.Println(err)
 	// Output:
 	// 12 <nil>
-	// the body is not what /order takes
+	// invalid_argument: the body is not what /order takes
 }
 
 func ExampleClient_CallWith() {
@@ -272,6 +272,216 @@ func ExampleError() {
 	// the peer says: no user "Ada"
 	// true not_found
 	// true unavailable
+}
+
+func ExampleHandler_HandleAuthenticate() {
+	s := server.New()
+	s.Handler.HandleAuthenticate(func(_ context.Context, cr arpc.Credentials) (*arpc.Identity, error) {
+		switch {
+		case cr.Source == arpc.FromUpgrade: // a WebSocket: cr.Request has its cookies
+			return nil, nil // they do not tell, the token will
+		case cr.Token == "Ada's token":
+			return &arpc.Identity{ID: "ada", Expires: time.Now().Add(time.Hour)}, nil
+		}
+		return nil, errors.New("no such token") // the peer hears that it is not authenticated
+	})
+	s.Handler.Handle("/whoami", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Client.Identity().ID) })
+	address := exampleServe(s)
+	defer exampleEnd(s)
+
+	token := func(context.Context) (string, error) { return "Ada's token", nil } // asked again before it expires
+	c, err := arpc.Dial(context.Background(), address, arpc.WithToken(token))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer exampleStop(c)
+	var who string
+	err = c.Call("/whoami", nil, &who, 5*time.Second)
+	fmt.Println(who, err)
+
+	wrong := func(context.Context) (string, error) { return "Mallory's", nil }
+	_, err = arpc.Dial(context.Background(), address, arpc.WithToken(wrong))
+	fmt.Println(arpc.CodeOf(err))
+	// Output:
+	// ada <nil>
+	// unauthenticated
+}
+
+// A caller that gives up reaches the handler.
+func ExampleClient_CallWith_cancel() {
+	s := server.New()
+	started, stopped := make(chan struct{}), make(chan error, 1)
+	s.Handler.Handle("/render", func(ctx *arpc.Context) {
+		close(started)
+		<-ctx.Done() // a Context is a context.Context: give it to whatever takes long
+		stopped <- context.Cause(ctx)
+		_ = ctx.Error(context.Cause(ctx))
+	})
+	c := exampleClient(s)
+	defer exampleEnd(s)
+	defer exampleStop(c)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-started
+		cancel()
+	}()
+	err := c.CallWith(ctx, "/render", nil, nil)
+	fmt.Println("caller:", arpc.CodeOf(err))
+	fmt.Println("handler:", <-stopped)
+	// Output:
+	// caller: canceled
+	// handler: canceled: canceled by the caller
+}
+
+func ExampleClient_NewStream() {
+	s := server.New()
+	s.Handler.HandleStream("/upper", func(stream *arpc.Stream) {
+		for m, err := range stream.Messages() {
+			if err != nil {
+				return
+			}
+			if err := stream.Send(strings.ToUpper(string(m.Data))); err != nil {
+				return
+			}
+		}
+	})
+	c := exampleClient(s)
+	defer exampleEnd(s)
+	defer exampleStop(c)
+
+	stream := c.NewStream("/upper")
+	for _, word := range []string{"both", "ways"} {
+		if err := stream.Send(word); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		log.Fatal(err)
+	}
+	for m, err := range stream.Messages() { // until the other end is done
+		fmt.Println(string(m.Data), err)
+	}
+	// Output:
+	// BOTH <nil>
+	// WAYS <nil>
+}
+
+func ExampleHandler_HandleStream() {
+	s := server.New()
+	s.Handler.HandleStream("/count", func(stream *arpc.Stream) {
+		var to int
+		if err := stream.Recv(&to); err != nil {
+			return
+		}
+		for i := 1; i <= min(to, 2); i++ {
+			if err := stream.Send(i); err != nil { // waits while the receiver is behind
+				return
+			}
+		}
+		_ = stream.Fail(arpc.Errorf(arpc.CodeOutOfRange, "I can count to 2"))
+	})
+	c := exampleClient(s)
+	defer exampleEnd(s)
+	defer exampleStop(c)
+
+	stream := c.NewStream("/count")
+	if err := stream.SendAndClose(3); err != nil {
+		log.Fatal(err)
+	}
+	for {
+		var n int
+		if err := stream.Recv(&n); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(n)
+	}
+	// Output:
+	// 1
+	// 2
+	// out_of_range: I can count to 2
+}
+
+// An error takes data along, for programs rather than people.
+func ExampleError_data() {
+	s := server.New()
+	s.Handler.Handle("/pay", func(ctx *arpc.Context) {
+		_ = ctx.Error(&arpc.Error{
+			Code:    arpc.CodeFailedPrecondition,
+			Message: "not enough money",
+			Data:    []byte(`{"missing":3}`),
+		})
+	})
+	c := exampleClient(s)
+	defer exampleEnd(s)
+	defer exampleStop(c)
+
+	err := c.Call("/pay", 7, nil, 5*time.Second)
+	var told *arpc.Error
+	if errors.As(err, &told) {
+		fmt.Printf("%s: %s, %s\n", told.Code, told.Message, told.Data)
+	}
+	// Output: failed_precondition: not enough money, {"missing":3}
+}
+
+// Without hello both ends keep to the base protocol, where an error is a text.
+func ExampleWithHello() {
+	s := server.New()
+	s.Handler.Handle("/pay", func(ctx *arpc.Context) {
+		_ = ctx.Error(arpc.Errorf(arpc.CodeFailedPrecondition, "not enough money"))
+	})
+	address := exampleServe(s)
+	defer exampleEnd(s)
+
+	for _, mode := range []arpc.HelloMode{arpc.HelloRequire, arpc.HelloNever} {
+		c, err := arpc.Dial(context.Background(), address, arpc.WithHello(mode))
+		if err != nil {
+			log.Fatal(err)
+		}
+		err = c.Call("/pay", 7, nil, 5*time.Second)
+		fmt.Println(arpc.CodeOf(err), "-", err)
+		exampleStop(c)
+	}
+	// Output:
+	// failed_precondition - failed_precondition: not enough money
+	// unknown - not enough money
+}
+
+// A client that is sent away ends what is under way and comes back by itself.
+func ExampleClient_Drain() {
+	s := server.New()
+	started, release := make(chan struct{}), make(chan struct{})
+	s.Handler.Handle("/slow", func(ctx *arpc.Context) {
+		close(started)
+		<-release
+		_ = ctx.Write("done")
+	})
+	s.Handler.Handle("/hello", func(ctx *arpc.Context) { _ = ctx.Write("hello again") })
+	c := exampleClient(s)
+	defer exampleEnd(s)
+	defer exampleStop(c)
+
+	slow := make(chan string, 1)
+	go func() {
+		var reply string
+		err := c.Call("/slow", nil, &reply, 5*time.Second)
+		slow <- fmt.Sprint(reply, " ", err)
+	}()
+	<-started
+	drained := make(chan error, 1)
+	go func() { drained <- s.Clients()[0].Drain(context.Background()) }()
+	close(release)
+	fmt.Println(<-slow)
+	fmt.Println("drained:", <-drained)
+
+	var reply string
+	err := c.Call("/hello", nil, &reply, 10*time.Second) // on the next connection
+	fmt.Println(reply, err)
+	// Output:
+	// done <nil>
+	// drained: <nil>
+	// hello again <nil>
 }
 
 // exampleServe serves s on a free port and returns the address to dial.

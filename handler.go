@@ -1,10 +1,8 @@
 package arpc
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,14 +19,13 @@ var DefaultHandler = NewHandler()
 // All methods are safe for concurrent use; routes may be added while serving.
 type Handler struct {
 	router atomic.Pointer[router]
+	hooks  atomic.Pointer[hooks]
 
-	mu           sync.Mutex // guards what follows, and writes to router
-	connected    []func(*Client)
-	disconnected []func(*Client, error)
-	stateChanged []func(*Client, State, error)
+	mu           sync.Mutex // guards what follows, and writes to router and hooks
 	codec        codec.Codec
 	logger       *slog.Logger
 	limits       Limits
+	authenticate AuthenticateFunc
 
 	workers  workers
 	flushers flushers
@@ -39,6 +36,7 @@ type Handler struct {
 func NewHandler() *Handler {
 	h := &Handler{codec: codec.JSON, limits: DefaultLimits()}
 	h.router.Store(newRouter())
+	h.hooks.Store(&hooks{})
 	return h
 }
 
@@ -48,14 +46,13 @@ func (h *Handler) Clone() *Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := &Handler{
-		connected:    slices.Clone(h.connected),
-		disconnected: slices.Clone(h.disconnected),
-		stateChanged: slices.Clone(h.stateChanged),
 		codec:        h.codec,
 		logger:       h.logger,
 		limits:       h.limits,
+		authenticate: h.authenticate,
 	}
-	c.router.Store(h.router.Load().clone())
+	c.router.Store(h.router.Load()) // a table is never changed, only replaced
+	c.hooks.Store(h.hooks.Load())
 	return c
 }
 
@@ -65,8 +62,16 @@ func (h *Handler) Clone() *Handler {
 // One option may follow: a Mode, or a bool as the original takes it, which
 // means Concurrent where it is true.
 func (h *Handler) Handle(method string, f HandlerFunc, option ...any) {
+	checkName(method)
 	mode := modeOption(method, option)
 	h.reroute(func(r *router) *router { return r.withRoute(method, mode, f) })
+}
+
+// checkName keeps the protocol's own methods out of the application's reach.
+func checkName(method string) {
+	if strings.HasPrefix(method, protocolPrefix) {
+		panic("arpc: handle " + method + ": methods that begin with " + protocolPrefix + " are the protocol's")
+	}
 }
 
 func modeOption(method string, option []any) Mode {
@@ -102,37 +107,18 @@ func (h *Handler) HandleNotFound(f HandlerFunc) {
 	h.reroute(func(r *router) *router { return r.withNotFound(f) })
 }
 
+// HandleStream registers the handler of the streams that peers open under a
+// method; a call and a stream may share a name. It runs on a goroutine of its own,
+// and the stream ends when it returns. It panics as Handle does.
+func (h *Handler) HandleStream(method string, f func(*Stream)) {
+	checkName(method)
+	h.reroute(func(r *router) *router { return r.withStream(method, f) })
+}
+
 func (h *Handler) reroute(change func(*router) *router) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.router.Store(change(h.router.Load()))
-}
-
-// HandleConnected adds a hook that runs once for each connection, before the
-// disconnected hook of that connection and possibly beside its first handlers.
-// It runs on the goroutine that established the connection and may call the
-// peer.
-func (h *Handler) HandleConnected(f func(*Client)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.connected = append(slices.Clip(h.connected), f)
-}
-
-// HandleDisconnected adds a hook that runs once for each connection after it
-// ended, with the reason, when nothing more is read from it. It runs on the
-// goroutine that read the connection.
-func (h *Handler) HandleDisconnected(f func(*Client, error)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.disconnected = append(slices.Clip(h.disconnected), f)
-}
-
-// HandleStateChange adds a hook that runs when a client changes its state, with
-// the error that led there if there is one. Calls for one client never overlap.
-func (h *Handler) HandleStateChange(f func(*Client, State, error)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stateChanged = append(slices.Clip(h.stateChanged), f)
 }
 
 // SetLimits sets the limits of connections that are made later. Fields that
@@ -148,6 +134,15 @@ func (h *Handler) Limits() Limits {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.limits
+}
+
+// SetSendQueueSize sets how many frames the send queue of a connection holds;
+// it is Limits.SendFrames.
+func (h *Handler) SetSendQueueSize(frames int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limits.SendFrames = frames
+	h.limits = h.limits.orDefault()
 }
 
 // SetCodec sets the codec of values for connections that are made later.
@@ -179,41 +174,4 @@ func (h *Handler) Logger() *slog.Logger {
 		return slog.Default()
 	}
 	return h.logger
-}
-
-func (h *Handler) runConnected(c *Client) {
-	h.mu.Lock()
-	hooks := h.connected
-	h.mu.Unlock()
-	for _, f := range hooks {
-		h.protect("connected hook", func() { f(c) })
-	}
-}
-
-func (h *Handler) runDisconnected(c *Client, err error) {
-	h.mu.Lock()
-	hooks := h.disconnected
-	h.mu.Unlock()
-	for _, f := range hooks {
-		h.protect("disconnected hook", func() { f(c, err) })
-	}
-}
-
-func (h *Handler) runStateChanged(c *Client, s State, err error) {
-	h.mu.Lock()
-	hooks := h.stateChanged
-	h.mu.Unlock()
-	for _, f := range hooks {
-		h.protect("state hook", func() { f(c, s, err) })
-	}
-}
-
-// protect runs a hook of the application: a panic in it is logged and harms nothing else.
-func (h *Handler) protect(what string, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			h.Logger().Error("arpc: "+what+" panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
 }

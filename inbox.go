@@ -1,6 +1,10 @@
 package arpc
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"weak"
+)
 
 // inbox holds the requests and notifies of one connection that cannot run yet,
 // and decides what runs. Work waits here, so that the reader does not.
@@ -8,14 +12,16 @@ type inbox struct {
 	conn *conn
 
 	mu       sync.Mutex
-	running  int        // requests in handlers, Ordered ones not counted
-	waiting  []*Context // requests beyond the bound of running ones
-	ordered  []*Context // notifies and Ordered requests
-	draining bool       // a worker runs ordered
-	queued   int        // frames in waiting and ordered
-	bytes    int        // and their bodies
-	refusing bool       // shutting down: requests are answered with errDraining
-	changed  sync.Cond  // the queue shrank, or the reader has to look again
+	running  int                              // requests in handlers, Ordered ones not counted
+	waiting  []*Context                       // requests beyond the bound of running ones
+	ordered  []*Context                       // notifies and Ordered requests
+	draining bool                             // a worker runs ordered
+	queued   int                              // frames in waiting and ordered
+	bytes    int                              // and their bodies
+	active   map[uint64]*Context              // requests that can be canceled, by seq
+	loose    map[uint64]weak.Pointer[Context] // and those whose handler returned without an answer
+	refusing bool                             // shutting down: requests are answered with errDraining
+	changed  sync.Cond                        // the queue shrank, or the reader has to look again
 	idle     chan struct{}
 	paused   bool // the reader waits
 	closed   bool
@@ -50,10 +56,14 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 		in.changed.Wait()
 		in.paused = false
 	}
-	switch {
-	case in.closed:
-	case in.refusing && ctx.IsRequest():
+	if in.closed {
+		return nil, job{}
+	}
+	if in.refusing && ctx.IsRequest() {
 		return errDraining, job{}
+	}
+	in.rememberLocked(ctx)
+	switch {
 	case mode == Ordered:
 		in.enqueueLocked(&in.ordered, ctx)
 		if !in.draining {
@@ -171,6 +181,68 @@ func (in *inbox) bound() int {
 	return limit + min(in.conn.client.pending.count(), 3*limit)
 }
 
+// rememberLocked keeps a request for the caller to cancel, if it can.
+func (in *inbox) rememberLocked(ctx *Context) {
+	if !ctx.IsRequest() || !in.conn.has(capCancel) {
+		return
+	}
+	if in.active == nil {
+		in.active = map[uint64]*Context{}
+	}
+	in.active[ctx.seq] = ctx
+}
+
+// answered drops a request that has its answer.
+func (in *inbox) answered(seq uint64) {
+	left := in.conn.unanswered.Add(-1)
+	if left > 0 && !in.conn.has(capCancel) {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.active, seq)
+	delete(in.loose, seq)
+	in.quietLocked()
+}
+
+// loosen keeps a request that its handler left unanswered only as long as
+// somebody else does.
+func (in *inbox) loosen(ctx *Context) {
+	if !in.conn.has(capCancel) {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.active[ctx.seq] != ctx {
+		return
+	}
+	delete(in.active, ctx.seq)
+	if in.loose == nil {
+		in.loose = map[uint64]weak.Pointer[Context]{}
+	}
+	in.loose[ctx.seq] = weak.Make(ctx)
+}
+
+// cancel tells a request that its caller gave up. It is answered all the same.
+func (in *inbox) cancel(seq uint64) {
+	in.mu.Lock()
+	ctx := in.active[seq]
+	if ctx == nil {
+		ctx = in.loose[seq].Value()
+	}
+	in.mu.Unlock()
+	if ctx != nil {
+		ctx.cancel()
+	}
+}
+
+// open is how many requests of the peer run or wait.
+func (in *inbox) open() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.running + in.queued
+}
+
 // isPaused reports whether the reader waits for the queue, so that silence is ours.
 func (in *inbox) isPaused() bool {
 	in.mu.Lock()
@@ -178,7 +250,8 @@ func (in *inbox) isPaused() bool {
 	return in.paused
 }
 
-// drain refuses new requests and returns a channel that is closed when none runs or waits.
+// drain refuses new requests and returns a channel that is closed when none runs
+// or waits, and every one has its answer.
 func (in *inbox) drain() <-chan struct{} {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -191,7 +264,7 @@ func (in *inbox) drain() <-chan struct{} {
 }
 
 func (in *inbox) quietLocked() {
-	if in.idle == nil || in.running > 0 || in.queued > 0 || in.draining {
+	if in.idle == nil || in.running > 0 || in.queued > 0 || in.draining || in.conn.unanswered.Load() > 0 {
 		return
 	}
 	select {
@@ -204,11 +277,20 @@ func (in *inbox) quietLocked() {
 // close drops the requests that wait: nobody is there to be answered. What is
 // ordered is still handled, so that a peer may say something and go.
 func (in *inbox) close() {
+	c := in.conn
+	for _, ctx := range in.dropWaiting() {
+		c.handler.runMessage("dropped hook", c.handler.hooks.Load().dropped, c.client, ctx.frame)
+	}
+}
+
+func (in *inbox) dropWaiting() []*Context {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
+	dropped := slices.Clone(in.waiting)
 	for in.dequeueLocked(&in.waiting) != nil {
 	}
 	in.changed.Signal()
 	in.quietLocked()
+	return dropped
 }

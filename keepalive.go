@@ -24,9 +24,13 @@ type keepalive struct {
 	timer   *time.Timer
 	stopped bool
 	began   time.Time
-	seen    uint64    // bytes at the last look
-	seenAt  time.Time // when they last grew
-	pinged  time.Time // when a ping was last sent
+	seen    uint64        // bytes at the last look
+	seenAt  time.Time     // when they last grew
+	pinged  time.Time     // when a ping was last sent
+	sent    uint64        // frames sent at the last look
+	sentAt  time.Time     // when they last grew
+	every   time.Duration // how often we ping; of an extended client, how often the server does
+	expires time.Time     // when the peer's identity ends
 }
 
 func (k *keepalive) heardBytes(n int) { k.bytes.Add(uint64(n)) }
@@ -36,7 +40,7 @@ func (k *keepalive) start() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.began = time.Now()
-	k.seenAt, k.pinged = k.began, k.began
+	k.seenAt, k.sentAt, k.pinged, k.every = k.began, k.began, k.began, k.conn.limits.Ping
 	first := k.conn.limits.Ping / ticksPerPing
 	if k.conn.client.accepted() {
 		first = k.conn.limits.FirstFrame / 2
@@ -68,22 +72,77 @@ func (k *keepalive) tick() {
 func (k *keepalive) look(now time.Time) (next time.Duration, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.frames.Load() == 0 && k.conn.client.accepted() {
+	if k.conn.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
 		return k.awaitFirstLocked(now)
 	}
-	l := &k.conn.limits
-	if heard := k.bytes.Load(); heard != k.seen || k.excusedLocked() {
-		k.seen, k.seenAt = heard, now
+	if !k.expires.IsZero() && !now.Before(k.expires) {
+		return 0, Errorf(CodeUnauthenticated, "the token expired")
 	}
-	quiet := now.Sub(k.seenAt)
-	if quiet >= l.Idle {
-		return 0, Errorf(CodeUnavailable, "nothing heard for %v", l.Idle)
+	quiet := k.quietLocked(now)
+	dead := k.deadAfterLocked()
+	if quiet >= dead {
+		return 0, Errorf(CodeUnavailable, "nothing heard for %v", dead)
 	}
-	if quiet >= l.Ping && now.Sub(k.pinged) >= l.Ping {
+	if k.pingDueLocked(now, quiet) {
 		k.pinged = now
 		err = k.ping()
 	}
-	return min(l.Ping/ticksPerPing, l.Idle-quiet), err
+	next = min(k.every/ticksPerPing, dead-quiet)
+	if !k.expires.IsZero() {
+		next = min(next, k.expires.Sub(now))
+	}
+	return next, err
+}
+
+// quietLocked is for how long nothing was heard.
+func (k *keepalive) quietLocked(now time.Time) time.Duration {
+	if heard := k.bytes.Load(); heard != k.seen || k.excusedLocked() {
+		k.seen, k.seenAt = heard, now
+	}
+	if sent := k.conn.out.sent(); sent != k.sent {
+		k.sent, k.sentAt = sent, now
+	}
+	return now.Sub(k.seenAt)
+}
+
+// deadAfterLocked is the silence after which the peer is dead. It grows with
+// the interval that a server announced.
+func (k *keepalive) deadAfterLocked() time.Duration {
+	l := &k.conn.limits
+	return l.Idle + max(0, k.every-l.Ping)
+}
+
+// pingDueLocked reports whether to ping. An extended server pings when it sent
+// nothing for a while, so that its clients hear something; they only listen,
+// because the timers of a page are not to be relied on. A base peer is pinged
+// when it is silent.
+func (k *keepalive) pingDueLocked(now time.Time, quiet time.Duration) bool {
+	switch {
+	case !k.conn.has(capExtended):
+		return quiet >= k.every && now.Sub(k.pinged) >= k.every
+	case k.conn.client.accepted():
+		return now.Sub(k.sentAt) >= k.every || quiet >= k.every && now.Sub(k.pinged) >= k.every
+	}
+	return false
+}
+
+// follow takes the interval at which the server said it pings.
+func (k *keepalive) follow(every time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if every > 0 {
+		k.every = every
+	}
+}
+
+// expireAt sets when the peer's identity ends; zero is never.
+func (k *keepalive) expireAt(t time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expires = t
+	if !t.IsZero() && k.timer != nil && !k.stopped && k.conn.admitted.Load() {
+		k.timer.Reset(min(time.Until(t), k.every/ticksPerPing))
+	}
 }
 
 // awaitFirstLocked is look before the first frame of an accepted connection.
@@ -92,6 +151,9 @@ func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, err err
 	limit := k.conn.limits.FirstFrame
 	since := now.Sub(k.began)
 	if since >= limit {
+		if k.frames.Load() > 0 {
+			return 0, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
+		}
 		return 0, Errorf(CodeUnavailable, "no whole frame within %v", limit)
 	}
 	return limit - since, k.ping()
@@ -104,7 +166,7 @@ func (k *keepalive) excusedLocked() bool {
 	if k.conn.inbox.isPaused() {
 		return true
 	}
-	return !k.conn.client.accepted() && k.conn.client.pending.count() > 0
+	return !k.conn.client.accepted() && !k.conn.has(capExtended) && k.conn.client.pending.count() > 0
 }
 
 func (k *keepalive) ping() error {

@@ -37,14 +37,22 @@ type Limits struct {
 	// as many more may run in the place of handlers that wait for them, up to
 	// four times the limit.
 	Inflight int
-	// QueueFrames and QueueBytes bound the inbound queue of a connection:
-	// 4096 frames, 4 MiB. When it is full the connection is not read.
+	// QueueFrames bounds the inbound queue of a connection: 4096 frames. When
+	// it is full the connection is not read.
 	QueueFrames int
-	QueueBytes  int
-	// SendFrames and SendBytes bound the send queue of a connection:
-	// 4096 frames, 16 MiB. When it is full senders wait.
+	// QueueBytes bounds the bodies in it: 4 MiB.
+	QueueBytes int
+	// Streams is how many streams that the peer opened may be open on one
+	// connection: 256.
+	Streams int
+	// Window is how many bytes a peer may send on a stream ahead of what was
+	// read from it: 256 KiB. One message may go over it.
+	Window int
+	// SendFrames bounds the send queue of a connection: 4096 frames. When it
+	// is full senders wait.
 	SendFrames int
-	SendBytes  int
+	// SendBytes bounds the bytes in it: 16 MiB.
+	SendBytes int
 }
 
 // DefaultLimits returns the limits that hold where nothing else is set.
@@ -61,6 +69,8 @@ func DefaultLimits() Limits {
 		Inflight:      1024,
 		QueueFrames:   4096,
 		QueueBytes:    4 << 20,
+		Streams:       256,
+		Window:        256 << 10,
 		SendFrames:    4096,
 		SendBytes:     16 << 20,
 	}
@@ -82,6 +92,8 @@ func (l Limits) orDefault() Limits {
 		{&l.Inflight, &d.Inflight},
 		{&l.QueueFrames, &d.QueueFrames},
 		{&l.QueueBytes, &d.QueueBytes},
+		{&l.Streams, &d.Streams},
+		{&l.Window, &d.Window},
 		{&l.SendFrames, &d.SendFrames},
 		{&l.SendBytes, &d.SendBytes},
 	} {

@@ -41,6 +41,20 @@ func newMessage(c codec.Codec, h wire.Header, method string, v any) (*Message, e
 // Frame is the encoded frame. It is not to be changed.
 func (m *Message) Frame() []byte { return m.frame }
 
+// Cmd is the command of the message.
+func (m *Message) Cmd() wire.Cmd { return wire.ParseHeader(m.frame).Cmd.Command() }
+
+// Method is its method.
+func (m *Message) Method() string {
+	return string(m.frame[wire.HeaderLen : wire.HeaderLen+int(wire.ParseHeader(m.frame).MethodLen)])
+}
+
+// Body is its body with the kind. It is not to be changed.
+func (m *Message) Body() Raw {
+	h := wire.ParseHeader(m.frame)
+	return Raw{Kind: h.Flags.Kind(), Data: m.frame[wire.HeaderLen+int(h.MethodLen):]}
+}
+
 // EncodedMessage is a message of a frame that was encoded elsewhere: a whole
 // frame as package wire writes it, which must not change any more.
 func EncodedMessage(frame []byte) *Message { return &Message{frame} }

@@ -2,7 +2,10 @@ package arpc
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -36,10 +39,14 @@ type outbox struct {
 	room     chan struct{} // closed when a full outbox has room; nil if nobody waits
 	quiet    chan struct{} // closed when a failed outbox has no flusher any more
 	pressed  bool          // it was seen full: tell the inbox when it is not
-	appended uint64        // bytes that senders ever appended
+	appended uint64        // frames that senders ever appended
 	taken    uint64        // of them, those up to the end of chunk
 	inChunk  int           // frames of senders in chunk
-	own      int           // bytes of senders in chunk; what follows is of sources
+	held     int           // bytes of senders in chunk
+	batch    bool          // frames share WebSocket messages
+	message  int           // with batch, where in buf the message begins that is not wrapped yet
+
+	beforeSend []func(net.Conn) error
 
 	// Owned by the flusher.
 	chunk    []byte // what is being written
@@ -50,7 +57,7 @@ type outbox struct {
 // errFull says that there is no room now.
 var errFull = errors.New("send queue full")
 
-// append puts a frame into the outbox and returns the position of its end.
+// append puts a frame into the outbox and returns its number there.
 // With errFull comes a channel that is closed when there is room.
 func (o *outbox) append(h wire.Header, method string, body []byte) (end uint64, room <-chan struct{}, err error) {
 	o.mu.Lock()
@@ -87,10 +94,14 @@ func (o *outbox) appendControl(frame []byte, wrapped bool) error {
 	if l := o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
 		return ErrOverstock
 	}
+	if wrapped {
+		o.endMessageLocked()
+	}
 	start := len(o.buf)
 	o.buf = append(o.buf, frame...)
 	if wrapped {
-		o.countLocked(start)
+		o.message = len(o.buf)
+		o.frames++
 	} else {
 		o.wrapLocked(start)
 	}
@@ -119,7 +130,7 @@ func (o *outbox) closedLocked() error {
 
 func (o *outbox) fullLocked() bool {
 	l := &o.conn.limits
-	return o.frames+o.inChunk >= l.SendFrames || len(o.buf)+o.own >= l.SendBytes
+	return o.frames+o.inChunk >= l.SendFrames || len(o.buf)+o.held >= l.SendBytes
 }
 
 // full reports whether senders have to wait. Who saw it full is told through
@@ -131,18 +142,38 @@ func (o *outbox) full() bool {
 	return o.pressed
 }
 
-// wrapLocked makes a frame of the transport of buf[start:].
-func (o *outbox) wrapLocked(start int) (end uint64) {
-	if o.conn.ws != nil {
+// maxMessage is the size from which a message takes no further frame.
+const maxMessage = 32 << 10
+
+// wrapLocked sees to it that the frame at buf[start:] leaves in a message, where
+// the transport has messages: in one of its own, or with others.
+func (o *outbox) wrapLocked(start int) (number uint64) {
+	switch {
+	case o.conn.ws == nil:
+	case !o.batch:
 		o.buf = o.conn.ws.Wrap(o.buf, start)
+	case len(o.buf)-o.message >= maxMessage:
+		o.endMessageLocked()
 	}
-	return o.countLocked(start)
+	o.frames++
+	o.appended++
+	return o.appended
 }
 
-func (o *outbox) countLocked(start int) (end uint64) {
-	o.frames++
-	o.appended += uint64(len(o.buf) - start)
-	return o.appended
+// endMessageLocked wraps the frames that share a message.
+func (o *outbox) endMessageLocked() {
+	if o.batch && len(o.buf) > o.message {
+		o.buf = o.conn.ws.Wrap(o.buf, o.message)
+	}
+	o.message = len(o.buf)
+}
+
+// setBatch makes frames share messages from the next one on.
+func (o *outbox) setBatch(batch bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.batch = batch && o.conn.ws != nil
+	o.message = len(o.buf)
 }
 
 // wake queues a source and says whether the caller has to see to the flushing.
@@ -172,6 +203,9 @@ func (o *outbox) kick() {
 	flush := o.takeRoleLocked()
 	o.mu.Unlock()
 	if flush {
+		// Others that are ready to run may have something to send: it leaves in
+		// the same write. Echo with ten callers a connection is twice as fast.
+		runtime.Gosched()
 		o.flush()
 	}
 }
@@ -211,7 +245,7 @@ func (o *outbox) flush() {
 		if !o.next() {
 			return
 		}
-		n, err := o.raw.write(o.chunk[o.off:min(len(o.chunk), o.off+maxSourceWrite)])
+		n, err := o.tryWrite(o.chunk[o.off:min(len(o.chunk), o.off+maxSourceWrite)])
 		o.off += n
 		if err != nil {
 			o.broken(err)
@@ -240,13 +274,28 @@ func (o *outbox) handOver() {
 func (o *outbox) drain() {
 	for o.next() {
 		o.setDeadline(time.Now().Add(o.conn.limits.Write))
-		n, err := o.conn.raw.Write(o.chunk[o.off:min(len(o.chunk), o.off+maxWrite)])
+		n, err := o.blockingWrite(o.chunk[o.off:min(len(o.chunk), o.off+maxWrite)])
 		o.off += n
 		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			o.broken(err)
 			return
 		}
 	}
+}
+
+// tryWrite writes without waiting, where the socket can.
+func (o *outbox) tryWrite(b []byte) (int, error) {
+	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+		return 0, fmt.Errorf("before sending: %w", err)
+	}
+	return o.raw.write(b)
+}
+
+func (o *outbox) blockingWrite(b []byte) (int, error) {
+	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+		return 0, fmt.Errorf("before sending: %w", err)
+	}
+	return o.conn.raw.Write(b)
 }
 
 // broken ends the connection because a write failed.
@@ -291,7 +340,7 @@ func (o *outbox) take() (source Source, more, eased bool) {
 		o.swapLocked()
 		source = o.popLocked()
 	} else {
-		o.own, o.inChunk = 0, 0
+		o.held, o.inChunk = 0, 0
 		defer o.restLocked()
 	}
 	if o.fullLocked() {
@@ -310,8 +359,9 @@ func (o *outbox) swapLocked() {
 	if cap(spare) > maxSourceWrite+maxPooled { // one large message made it large
 		spare = nil
 	}
-	o.chunk, o.buf, o.off = o.buf, spare, 0
-	o.own, o.inChunk, o.taken, o.frames = len(o.chunk), o.frames, o.appended, 0
+	o.endMessageLocked()
+	o.chunk, o.buf, o.off, o.message = o.buf, spare, 0, 0
+	o.held, o.inChunk, o.taken, o.frames = len(o.chunk), o.frames, o.appended, 0
 }
 
 // restLocked gives the flusher's role up.
@@ -335,7 +385,8 @@ func (o *outbox) releaseLocked() {
 
 // fill lets woken sources append to the chunk, in turn, until it is full.
 func (o *outbox) fill(source Source) {
-	w := FrameWriter{o}
+	w := FrameWriter{out: o, batch: o.sharesMessages(), message: len(o.chunk)}
+	defer w.endMessage()
 	for source != nil {
 		more := source.Fill(&w)
 		source = o.nextSource(source, more, w.Room() > 0)
@@ -373,7 +424,9 @@ func (o *outbox) close(lastWords []byte) {
 	if o.err != nil || o.finish {
 		return
 	}
+	o.endMessageLocked()
 	o.buf = append(o.buf, lastWords...)
+	o.message = len(o.buf)
 	o.finish, o.ready = true, nil
 	if o.takeRoleLocked() {
 		o.conn.goroutines.Go(o.drain)
@@ -394,8 +447,21 @@ func (o *outbox) fail(err error) {
 	}
 }
 
-// left waits until nobody writes any more, and returns how many of the
-// appended bytes the socket took. It is called after fail.
+// sent is the number of frames that were handed to the socket.
+func (o *outbox) sent() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.taken
+}
+
+func (o *outbox) sharesMessages() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.batch
+}
+
+// left waits until nobody writes any more, and returns the number of the last
+// frame of which the socket may have taken something. It is called after fail.
 func (o *outbox) left() uint64 {
 	o.mu.Lock()
 	quiet := o.quiet
@@ -407,5 +473,8 @@ func (o *outbox) left() uint64 {
 	if quiet != nil {
 		<-quiet
 	}
-	return o.taken - uint64(max(0, o.own-o.off))
+	if o.off == 0 {
+		return o.taken - uint64(o.inChunk)
+	}
+	return o.taken
 }

@@ -1,6 +1,8 @@
 package arpc
 
 import (
+	"errors"
+	"math"
 	"sync"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
@@ -11,13 +13,17 @@ import (
 const slotBits = 16
 
 // answer is what a call waits for: an answer of the peer, or the end of the
-// connection, with the number of bytes that had left on it by then.
+// connection, with the number of the last frame that may have left on it.
 type answer struct {
 	flags wire.Flags
 	body  []byte
 	lost  error
 	left  uint64
+	hello error // what the answer to hello came to; it is read on the reader
 }
+
+// errHeld says that the peer runs as many requests of ours as it told us to.
+var errHeld = errors.New("held back")
 
 // pending holds the calls that wait for an answer. A seq carries the index of
 // its slot, so an answer finds its call without a map, and a slot keeps its
@@ -27,6 +33,8 @@ type pending struct {
 	slots []*slot
 	free  []*slot
 	calls int
+	limit int           // how many the peer wants at once, zero if it did not say
+	fewer chan struct{} // closed when there are fewer calls; nil if nobody waits
 }
 
 // slot is the place of one call. Between add and remove it belongs to the
@@ -37,10 +45,52 @@ type slot struct {
 	answers chan answer
 }
 
-// add makes a place for a call. It fails when 2^16 calls wait.
-func (p *pending) add() (*slot, error) {
+// setLimit sets how many calls the peer wants at once.
+func (p *pending) setLimit(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.limit = n
+}
+
+// add makes a place for a call. It fails when 2^16 calls wait, and with errHeld,
+// and a channel that is closed when there may be room, when there are as many
+// as the peer wants. extra is how many more than that there may be.
+func (p *pending) add(extra int) (*slot, <-chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limit > 0 && p.calls >= p.limit+extra {
+		return nil, p.fewerLocked(), errHeld
+	}
+	s, err := p.addLocked()
+	return s, nil, err
+}
+
+// fewerLocked is closed when there are fewer calls than now.
+func (p *pending) fewerLocked() <-chan struct{} {
+	if p.fewer == nil {
+		p.fewer = make(chan struct{})
+	}
+	return p.fewer
+}
+
+// awaitNone waits until no call waits for the peer, or done is closed.
+func (p *pending) awaitNone(done <-chan struct{}) {
+	for {
+		p.mu.Lock()
+		calls, fewer := p.calls, p.fewerLocked()
+		p.mu.Unlock()
+		if calls == 0 {
+			return
+		}
+		select {
+		case <-fewer:
+		case <-done:
+			return
+		}
+	}
+}
+
+func (p *pending) addLocked() (*slot, error) {
 	if len(p.free) == 0 {
 		if len(p.slots) == 1<<slotBits {
 			return nil, &Error{Code: CodeResourceExhausted, Message: "65536 calls wait for an answer"}
@@ -70,6 +120,10 @@ func (p *pending) remove(s *slot) {
 	s.waits = false
 	p.calls--
 	p.free = append(p.free, s)
+	if p.fewer != nil {
+		close(p.fewer)
+		p.fewer = nil
+	}
 }
 
 // deliver hands an answer to the call that waits for it, if one does. It never
@@ -101,6 +155,10 @@ func (p *pending) fail(lost error, left uint64) {
 		}
 	}
 }
+
+// noLimit is for calls that are not held back: the protocol's own, and those of
+// handlers that the peer waits for.
+const noLimit = math.MaxInt / 2
 
 // count is how many calls wait for the peer.
 func (p *pending) count() int {

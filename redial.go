@@ -2,50 +2,156 @@ package arpc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"sync"
 	"time"
 )
 
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
+// HelloMode says whether a client says hello, which is how both ends find out
+// what more than the base protocol they can do.
+type HelloMode byte
+
+const (
+	// HelloAuto says hello, and goes on with a base server without it.
+	HelloAuto HelloMode = iota
+	// HelloRequire fails where the server is a base one.
+	HelloRequire
+	// HelloNever speaks the base protocol only.
+	HelloNever
+)
+
+const (
+	helloTimeout = 5 * time.Second  // an original without a handler never answers
+	baseMemory   = 10 * time.Minute // for how long a server that did not is remembered as such
+)
+
+// TokenFunc returns the token that a client shows. It is called for each
+// connection and before a token expires, one call at a time.
+type TokenFunc func(ctx context.Context) (string, error)
+
 // redialer keeps a client connected: it makes a new connection when one died.
 type redialer struct {
-	client  *Client
-	dial    dialFunc
-	backoff Backoff
-	ctx     context.Context // ends with Stop
-	cancel  context.CancelCauseFunc
+	client   *Client
+	dial     dialFunc
+	backoff  Backoff
+	hello    HelloMode
+	token    TokenFunc
+	failFast bool
+	ctx      context.Context // ends with Stop
+	cancel   context.CancelCauseFunc
+
+	baseUntil time.Time // until when the server is taken for a base one; owned by whoever dials
+
+	mu      sync.Mutex // guards refresh
+	refresh *time.Timer
 }
 
-func newRedialer(c *Client, dial dialFunc, b Backoff) *redialer {
+func newRedialer(c *Client, dial dialFunc, cfg clientConfig) *redialer {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &redialer{client: c, dial: dial, backoff: b, ctx: ctx, cancel: cancel}
+	return &redialer{client: c, dial: dial, backoff: cfg.backoff, hello: cfg.hello, token: cfg.token, failFast: cfg.failFast, ctx: ctx, cancel: cancel}
 }
 
-// dialOnce opens a connection within the handshake limit.
-func (d *redialer) dialOnce(ctx context.Context) (net.Conn, error) {
+// connect opens a connection, finds out what the server is, and makes it the
+// client's.
+func (d *redialer) connect(ctx context.Context) (*conn, error) {
+	token, err := d.currentToken(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		cn, err := d.dialOnce(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = d.greet(ctx, cn, token)
+		if err == nil {
+			return d.open(cn)
+		}
+		cn.shut(ErrStopped)
+		<-cn.ended
+		if !errors.Is(err, errDeaf) || !d.mayFallBack(token) {
+			return nil, err
+		}
+		d.baseUntil = time.Now().Add(baseMemory)
+	}
+}
+
+func (d *redialer) currentToken(ctx context.Context) (string, error) {
+	if d.token == nil {
+		return "", nil
+	}
+	token, err := d.token(ctx)
+	if err != nil {
+		return "", fmt.Errorf("get a token: %w", err)
+	}
+	return token, nil
+}
+
+// greet says hello unless it is known to be in vain.
+func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
+	d.client.pending.setLimit(0) // the connection before may have been to another server
+	if d.hello == HelloNever || token == "" && d.hello == HelloAuto && time.Now().Before(d.baseUntil) {
+		return nil
+	}
+	w := newWait(helloTimeout, ctx.Done())
+	defer w.stop()
+	err := cn.greet(token, w)
+	if !errors.Is(err, errBase) {
+		return err
+	}
+	if !d.mayFallBack(token) {
+		return &Error{Code: CodeUnavailable, Message: errBase.Error()}
+	}
+	return nil
+}
+
+// mayFallBack says whether a base server will do. One that cannot read a token
+// does not know who we are.
+func (d *redialer) mayFallBack(token string) bool { return d.hello == HelloAuto && token == "" }
+
+// dialOnce opens a connection within the handshake limit and begins to read it.
+func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.client.Handler.Limits().Handshake)
 	defer cancel()
-	return d.dial(ctx)
+	nc, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cn := newConn(d.client, d.client.Handler, nc)
+	cn.hooked = make(chan struct{})
+	cn.start(func(err error) { d.ended(cn, err) })
+	return cn, nil
 }
 
-// attach makes a connection the client's, and runs the connected hooks.
-func (d *redialer) attach(nc net.Conn) *conn {
+// open makes a connection the client's, and runs the connected hooks.
+func (d *redialer) open(cn *conn) (*conn, error) {
 	c := d.client
-	cn := newConn(c, c.Handler, nc)
-	established := make(chan struct{})
+	if !cn.open() {
+		<-cn.ended
+		return nil, cn.err()
+	}
 	c.setState(StateOpen, cn, nil)
-	cn.start(func(err error) {
-		<-established // the disconnected hooks come after the connected ones
-		c.setState(StateWaiting, nil, err)
-		c.Handler.runDisconnected(c, err)
-	})
 	if d.ctx.Err() != nil { // stopped meanwhile: Stop did not see this connection
 		cn.shut(context.Cause(d.ctx))
 	}
 	c.Handler.runConnected(c)
-	close(established)
-	return cn
+	close(cn.hooked)
+	return cn, nil
+}
+
+// ended runs on the reading goroutine of a connection that is over.
+func (d *redialer) ended(cn *conn, err error) {
+	d.stopRefresh()
+	if !cn.wasOpen() {
+		return
+	}
+	<-cn.hooked // the disconnected hooks come after the connected ones
+	d.client.setState(StateWaiting, nil, err)
+	d.client.ended(err)
 }
 
 // run waits for the connection to end and makes the next one, until Stop.
@@ -54,27 +160,34 @@ func (d *redialer) run(cn *conn) {
 	for cn != nil {
 		began := time.Now()
 		<-cn.ended
-		if time.Since(began) >= d.backoff.Stable {
+		delay, sentAway := cn.wasSentAway()
+		if sentAway || time.Since(began) >= d.backoff.Stable {
 			failures = 0
 		}
-		cn, failures = d.again(failures + 1)
+		if !sentAway {
+			failures++
+			delay = d.backoff.wait(failures)
+		}
+		cn, failures = d.again(delay, failures)
 	}
 	d.client.setState(StateClosed, nil, nil)
 	close(d.client.done)
 }
 
 // again dials until it succeeds; nil means that the client was stopped.
-func (d *redialer) again(failures int) (*conn, int) {
-	for ; ; failures++ {
-		if !d.sleep(d.backoff.wait(failures)) {
+func (d *redialer) again(delay time.Duration, failures int) (*conn, int) {
+	for {
+		if !d.sleep(delay) {
 			return nil, failures
 		}
 		d.client.setState(StateConnecting, nil, nil)
-		nc, err := d.dialOnce(d.ctx)
+		cn, err := d.connect(d.ctx)
 		if err == nil {
-			return d.attach(nc), failures
+			return cn, failures
 		}
 		d.client.setState(StateWaiting, nil, err)
+		failures++
+		delay = d.backoff.wait(failures)
 	}
 }
 
@@ -86,5 +199,34 @@ func (d *redialer) sleep(delay time.Duration) bool {
 		return d.ctx.Err() == nil
 	case <-d.ctx.Done():
 		return false
+	}
+}
+
+// scheduleRefresh gets a new token when most of the life of this one is over.
+func (d *redialer) scheduleRefresh(in time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refresh != nil {
+		d.refresh.Stop()
+		d.refresh = nil
+	}
+	if in > 0 && d.token != nil && d.ctx.Err() == nil {
+		d.refresh = time.AfterFunc(in*3/4, d.refreshNow)
+	}
+}
+
+func (d *redialer) stopRefresh() { d.scheduleRefresh(0) }
+
+// refreshNow shows a new token. If that fails the connection ends when the old
+// one does, and the next connection shows a new one.
+func (d *redialer) refreshNow() {
+	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
+	defer cancel()
+	token, err := d.currentToken(ctx)
+	if err == nil {
+		err = d.client.RefreshToken(ctx, token)
+	}
+	if err != nil {
+		d.client.Handler.Logger().Warn("arpc: refresh the token", "error", err)
 	}
 }

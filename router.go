@@ -3,6 +3,7 @@ package arpc
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
@@ -34,6 +35,8 @@ type route struct {
 	method string
 	mode   Mode
 	chain  []HandlerFunc
+
+	request, reply reflect.Type // of a typed handler
 }
 
 // modeOf is the mode that a message of the given command runs in.
@@ -51,6 +54,7 @@ func (r *route) modeOf(cmd wire.Cmd) Mode {
 // published, so that readers need no lock.
 type router struct {
 	routes   map[string]*route
+	streams  map[string]func(*Stream)
 	notFound *route
 	before   []HandlerFunc // middleware, in the order of Use
 }
@@ -58,6 +62,7 @@ type router struct {
 func newRouter() *router {
 	return &router{
 		routes:   map[string]*route{},
+		streams:  map[string]func(*Stream){},
 		notFound: &route{mode: Inline, chain: []HandlerFunc{answerNotFound}},
 	}
 }
@@ -77,7 +82,7 @@ func (r *router) find(method []byte) *route {
 }
 
 func (r *router) clone() *router {
-	return &router{routes: maps.Clone(r.routes), notFound: r.notFound, before: slices.Clip(r.before)}
+	return &router{routes: maps.Clone(r.routes), streams: maps.Clone(r.streams), notFound: r.notFound, before: slices.Clip(r.before)}
 }
 
 // withRoute is r with one route more. A method is registered once: a second
@@ -94,6 +99,28 @@ func (r *router) withRoute(method string, mode Mode, f HandlerFunc) *router {
 	}
 	next := r.clone()
 	next.routes[method] = &route{method: method, mode: mode, chain: append(slices.Clone(r.before), f)}
+	return next
+}
+
+// withTypes is r with the types of a route.
+func (r *router) withTypes(method string, request, reply reflect.Type) *router {
+	next := r.clone()
+	typed := *r.routes[method]
+	typed.request, typed.reply = request, reply
+	next.routes[method] = &typed
+	return next
+}
+
+// withStream is r with one stream handler more.
+func (r *router) withStream(method string, f func(*Stream)) *router {
+	if err := wire.CheckMethod(method); err != nil {
+		panic(fmt.Sprintf("arpc: handle stream %q: %v", method, err))
+	}
+	if f == nil || r.streams[method] != nil {
+		panic(fmt.Sprintf("arpc: handle stream %q: nil handler, or the method has one", method))
+	}
+	next := r.clone()
+	next.streams[method] = f
 	return next
 }
 
@@ -117,5 +144,7 @@ func (r *router) with(f HandlerFunc) *router {
 }
 
 func (r *route) with(f HandlerFunc) *route {
-	return &route{method: r.method, mode: r.mode, chain: append(slices.Clone(r.chain), f)}
+	next := *r
+	next.chain = append(slices.Clone(r.chain), f)
+	return &next
 }

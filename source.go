@@ -12,16 +12,28 @@ type Source interface {
 }
 
 // FrameWriter takes the frames of a Source.
-type FrameWriter struct{ out *outbox }
+type FrameWriter struct {
+	out     *outbox
+	batch   bool // frames share messages
+	message int  // where the message begins that is not wrapped yet
+}
 
 // Append appends one whole frame; it is copied.
 func (w *FrameWriter) Append(frame []byte) {
 	o := w.out
-	start := len(o.chunk)
 	o.chunk = append(o.chunk, frame...)
-	if o.conn.ws != nil {
-		o.chunk = o.conn.ws.Wrap(o.chunk, start)
+	if !w.batch || len(o.chunk)-w.message >= maxMessage {
+		w.endMessage()
 	}
+}
+
+// endMessage wraps the frames that share a message.
+func (w *FrameWriter) endMessage() {
+	o := w.out
+	if o.conn.ws != nil && len(o.chunk) > w.message {
+		o.chunk = o.conn.ws.Wrap(o.chunk, w.message)
+	}
+	w.message = len(o.chunk)
 }
 
 // Room is how many bytes are left in this write; with none left it is full.

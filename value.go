@@ -11,7 +11,9 @@ import (
 // Raw is a body that is encoded already: it is sent as it is, with its kind.
 // Binding to a *Raw gives a body as it arrived.
 type Raw struct {
+	// Kind says what Data is.
 	Kind wire.Kind
+	// Data is the body.
 	Data []byte
 }
 
@@ -26,8 +28,14 @@ func appendValue(dst []byte, c codec.Codec, v any) ([]byte, wire.Kind, error) {
 	case []byte:
 		return append(dst, v...), wire.Bytes, nil
 	case *string:
+		if v == nil {
+			return dst, wire.Unknown, nil
+		}
 		return append(dst, *v...), wire.Text, nil
 	case *[]byte:
+		if v == nil {
+			return dst, wire.Unknown, nil
+		}
 		return append(dst, *v...), wire.Bytes, nil
 	case Raw:
 		return append(dst, v.Data...), v.Kind, nil

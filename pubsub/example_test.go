@@ -97,8 +97,8 @@ func ExamplePassword() {
 	defer exampleStop(c)
 	fmt.Println(c.Publish("news", "hello"))
 	// Output:
-	// authenticate: wrong password
-	// publish to "news": not authenticated
+	// authenticate: unauthenticated: wrong password
+	// publish to "news": unauthenticated: not authenticated
 	// <nil>
 }
 

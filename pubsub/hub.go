@@ -96,10 +96,10 @@ func (h *Hub) append(name string, body []byte, kind wire.Kind) Position {
 	if r == nil {
 		return Position{}
 	}
-	push := frame(body, kind, 0)
+	frame := push(body, wire.Outside, kind)
 	offset := r.log.Append(func(offset uint64) []byte {
-		wire.SetSeq(push, offset)
-		return push
+		wire.SetSeq(frame, offset)
+		return frame
 	})
 	return Position{r.log.Epoch(), offset}
 }
@@ -110,7 +110,7 @@ func (h *Hub) toOne(name string, body []byte, kind wire.Kind) error {
 	if r == nil {
 		return errNobody
 	}
-	return r.pushToOne(arpc.EncodedMessage(frame(body, kind, 0)))
+	return r.pushToOne(arpc.EncodedMessage(push(body, 0, kind)))
 }
 
 func (h *Hub) find(name string) *room {
@@ -128,7 +128,7 @@ func (h *Hub) enter(name string, s *subscription) error {
 	}
 	r := h.topics[name]
 	if r == nil {
-		if len(h.topics) >= h.cfg.maxTopics {
+		if h.cfg.maxTopics > 0 && len(h.topics) >= h.cfg.maxTopics {
 			return arpc.Errorf(arpc.CodeResourceExhausted, "%d topics exist, limit %d", len(h.topics), h.cfg.maxTopics)
 		}
 		r = newRoom(name, topic.NewLog(h.cfg.history))

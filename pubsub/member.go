@@ -28,13 +28,24 @@ type member struct {
 func (h *Hub) authenticate(ctx *arpc.Context) {
 	switch {
 	case h.cfg.access == nil:
-		_ = ctx.Error(errRefused)
+		h.refuse(ctx, errRefused)
 	case !h.cfg.access(ctx.Body()):
-		_ = ctx.Error(errPassword)
+		h.refuse(ctx, errPassword)
 	default:
 		h.join(ctx)
-		_ = ctx.Write(nil)
+		_ = answer(ctx)
 	}
+}
+
+// refuse answers a request with an error. A notify has no answer, so the log
+// says what it was refused for.
+func (h *Hub) refuse(ctx *arpc.Context, err error) {
+	if ctx.IsRequest() {
+		_ = ctx.Error(err) // on a lost connection nobody is there to be told
+		return
+	}
+	ctx.Client.Handler.Logger().Warn("arpc: pub/sub notify refused",
+		"method", ctx.Method(), "client", ctx.Client.RemoteAddr(), "error", err)
 }
 
 // join makes the client a member. If its connection ended meanwhile, the hook
@@ -59,19 +70,10 @@ func (h *Hub) member(f func(*arpc.Context, *member, publication) error) arpc.Han
 		if err == nil {
 			err = f(ctx, m, p)
 		}
-		switch {
-		case err != nil && ctx.IsRequest():
-			_ = ctx.Error(err)
-		case err != nil:
-			h.logRefused(ctx, err)
+		if err != nil {
+			h.refuse(ctx, err)
 		}
 	}
-}
-
-// logRefused says what a notify, which has no answer, was refused for.
-func (h *Hub) logRefused(ctx *arpc.Context, err error) {
-	ctx.Client.Handler.Logger().Warn("arpc: pub/sub notify refused",
-		"method", ctx.Method(), "client", ctx.Client.RemoteAddr(), "error", err)
 }
 
 func (h *Hub) memberOf(ctx *arpc.Context) (*member, error) {
@@ -108,7 +110,7 @@ func (h *Hub) addSubscription(m *member, name string) (*subscription, error) {
 		return nil, errClosed
 	case m.topics[name] != nil:
 		return nil, nil
-	case len(m.topics) >= h.cfg.maxSubscriptions:
+	case h.cfg.maxSubscriptions > 0 && len(m.topics) >= h.cfg.maxSubscriptions:
 		return nil, arpc.Errorf(arpc.CodeResourceExhausted, "%d subscriptions, limit %d", len(m.topics), h.cfg.maxSubscriptions)
 	}
 	s := &subscription{client: m.client}

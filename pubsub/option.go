@@ -54,16 +54,17 @@ func Password(password string) Option {
 }
 
 // History sets what a topic keeps for subscribers that lag: by default 1,000
-// publications, 8 MiB and 5 minutes, whichever is reached first.
+// publications, 8 MiB and 5 minutes, whichever is reached first. A bound that
+// is zero in l does not hold.
 func History(l topic.Limits) Option { return func(c *config) { c.history = l } }
 
 // Linger is how long a topic stays after its last subscriber left: one minute
 // by default.
 func Linger(d time.Duration) Option { return func(c *config) { c.linger = d } }
 
-// MaxTopics bounds the topics of a hub: 100,000 by default.
+// MaxTopics bounds the topics of a hub: 100,000 by default, zero does not.
 func MaxTopics(n int) Option { return func(c *config) { c.maxTopics = n } }
 
 // MaxSubscriptions bounds the topics that one client is subscribed to: 1,024 by
-// default.
+// default, zero does not.
 func MaxSubscriptions(n int) Option { return func(c *config) { c.maxSubscriptions = n } }

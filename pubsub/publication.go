@@ -71,8 +71,9 @@ func checkTopic(name string) error {
 	return nil
 }
 
-// frame is the notify that subscribers get: the same bytes for each of them.
-func frame(body []byte, kind wire.Kind, offset uint64) []byte {
-	h := wire.Header{Cmd: wire.Notify, Flags: wire.Outside.WithKind(kind), Seq: offset}
+// push is the notify that subscribers get. One that has a place in a topic is
+// outside of sessions, because its subscribers can ask for it again.
+func push(body []byte, flags wire.Flags, kind wire.Kind) []byte {
+	h := wire.Header{Cmd: wire.Notify, Flags: flags.WithKind(kind)}
 	return wire.Append(make([]byte, 0, wire.HeaderLen+len(routePublish)+len(body)), h, routePublish, body)
 }

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +30,12 @@ type Server struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
-	clients   map[*arpc.Client]struct{}
+	clients   map[*arpc.Client]struct{} // those that were admitted
+	all       map[*arpc.Client]struct{} // and those that were not yet
+	load      int                       // connections, handshakes under way included
 	closed    bool
+
+	open sync.WaitGroup // connections that were let in and are not over
 }
 
 // New returns a server.
@@ -38,6 +44,7 @@ func New(opts ...Option) *Server {
 		Handler:   arpc.DefaultHandler.Clone(),
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[*arpc.Client]struct{}{},
+		all:       map[*arpc.Client]struct{}{},
 	}
 	for _, o := range opts {
 		o(&s.cfg)
@@ -68,7 +75,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.serveConn(conn, arpc.Accepted{})
+			s.accept(conn)
 		case s.isClosed():
 			return ErrClosed
 		case errors.Is(err, net.ErrClosed):
@@ -82,44 +89,73 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// serveConn gives a connection to the engine, or closes it if the server is
-// full or closing.
+// serveConn gives a connection that was let in to the engine.
 func (s *Server) serveConn(conn net.Conn, a arpc.Accepted) {
-	if err := s.admit(); err != nil {
+	a.Connected, a.Ended = s.add, s.remove
+	s.keep(s.Handler.ServeConn(conn, a))
+}
+
+// accept lets a connection in, or closes it if the server is full or closing.
+func (s *Server) accept(conn net.Conn) {
+	if err := s.letIn(); err != nil {
 		conn.Close()
 		return
 	}
-	a.Connected, a.Disconnected = s.add, s.remove
-	s.Handler.ServeConn(conn, a)
+	s.serveConn(conn, arpc.Accepted{})
 }
 
-// admit says whether there is room for one connection more.
-func (s *Server) admit() error {
+// letIn takes a place for one connection more, which letOut or the end of the
+// connection gives back.
+func (s *Server) letIn() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return ErrClosed
-	case s.cfg.maxLoad > 0 && len(s.clients) >= s.cfg.maxLoad:
-		return fmt.Errorf("%d connections, limit %d", len(s.clients), s.cfg.maxLoad)
+	case s.cfg.maxLoad > 0 && s.load >= s.cfg.maxLoad:
+		return fmt.Errorf("%d connections, limit %d", s.load, s.cfg.maxLoad)
 	}
+	s.load++
+	s.open.Add(1)
 	return nil
 }
 
-func (s *Server) add(c *arpc.Client) {
+func (s *Server) letOut() {
 	s.mu.Lock()
-	s.clients[c] = struct{}{}
-	closed := s.closed
-	s.mu.Unlock()
-	if closed { // Shutdown went through the clients before this one was there
+	defer s.mu.Unlock()
+	s.load--
+	s.open.Done()
+}
+
+// keep counts a connection in, whether it is admitted yet or not. It may be over
+// already, and removed before it was kept.
+func (s *Server) keep(c *arpc.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-c.Done():
+		return
+	default:
+	}
+	s.all[c] = struct{}{}
+	if s.closed { // Shutdown went through the connections before this one was there
 		c.Stop()
 	}
 }
 
-func (s *Server) remove(c *arpc.Client, _ error) {
+// add makes a client one that broadcasts reach.
+func (s *Server) add(c *arpc.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[c] = struct{}{}
+}
+
+func (s *Server) remove(c *arpc.Client) {
+	defer s.letOut()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	delete(s.all, c)
 }
 
 func (s *Server) addListener(ln net.Listener) bool {
@@ -149,11 +185,14 @@ func (s *Server) isClosed() bool {
 func (s *Server) Clients() []*arpc.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clients := make([]*arpc.Client, 0, len(s.clients))
-	for c := range s.clients {
-		clients = append(clients, c)
-	}
-	return clients
+	return slices.Collect(maps.Keys(s.clients))
+}
+
+// connections are the clients, and those that have not said who they are.
+func (s *Server) connections() []*arpc.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.all))
 }
 
 // ForEach calls f for each client connected at the moment of the call.
@@ -175,13 +214,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	var all sync.WaitGroup
 	var failures errorList
-	for _, c := range s.Clients() {
+	for _, c := range s.connections() {
 		all.Go(func() {
 			failures.add(c.Drain(ctx))
 			<-c.Done()
 		})
 	}
 	all.Wait()
+	s.open.Wait() // for those that came in while this went on
 	return failures.join()
 }
 

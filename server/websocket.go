@@ -16,7 +16,7 @@ import (
 func (s *Server) WebSocket() http.Handler { return http.HandlerFunc(s.upgrade) }
 
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
-	if err := s.admit(); err != nil {
+	if err := s.letIn(); err != nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "no room for another connection", http.StatusServiceUnavailable)
 		return
@@ -29,6 +29,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		Subprotocols:     s.cfg.subprotocols,
 	})
 	if err != nil {
+		s.letOut()
 		s.Handler.Logger().Info("arpc: upgrade refused",
 			"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", err)
 		return

@@ -69,8 +69,8 @@ func (l *Log) Append(encode func(offset uint64) []byte) (offset uint64) {
 func (l *Log) append(encode func(uint64) []byte) (uint64, []*Cursor) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last++
-	data := encode(l.last)
+	data := encode(l.last + 1)
+	l.last++ // only now: if encode panics the log is as it was
 	l.entries = append(l.entries, Entry{Offset: l.last, Data: data, at: l.now()})
 	l.bytes += len(data)
 	l.trimLocked()

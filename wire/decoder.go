@@ -29,7 +29,14 @@ type Decoder struct {
 
 // NewDecoder returns a decoder that refuses frames whose bodyLen is over maxBody bytes.
 func NewDecoder(maxBody int) *Decoder {
-	return &Decoder{limit: uint32(max(0, min(maxBody, 1<<31-1-HeaderLen)))}
+	d := &Decoder{}
+	d.SetLimit(maxBody)
+	return d
+}
+
+// SetLimit changes the limit of frames that are taken from now on.
+func (d *Decoder) SetLimit(maxBody int) {
+	d.limit = uint32(max(0, min(maxBody, 1<<31-1-HeaderLen)))
 }
 
 // Buffer returns room for the next read, never empty. Frames taken before are

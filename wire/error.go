@@ -14,6 +14,8 @@ const (
 	MethodUnexpected Reason = "method_unexpected" // the command has no method
 	MethodNotUTF8    Reason = "method_not_utf8"   // the method is not valid UTF-8
 	FlagsInvalid     Reason = "flags_invalid"     // a structured body that is not an error
+	StreamZero       Reason = "stream_zero"       // the id of a stream is never 0
+	CoderUnknown     Reason = "coder_unknown"     // a coder transformed the frame that the receiver does not have
 	Truncated        Reason = "truncated"         // fewer or more bytes than the header says
 )
 

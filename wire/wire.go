@@ -163,6 +163,9 @@ func (h Header) check() error {
 	case rule == methodNever && h.MethodLen != 0:
 		return &FrameError{Reason: MethodUnexpected, Got: uint64(h.MethodLen)}
 	}
+	if h.Cmd.Command() == Stream && h.Seq == 0 {
+		return &FrameError{Reason: StreamZero}
+	}
 	if h.Flags&(Error|Structured) == Structured {
 		return &FrameError{Reason: FlagsInvalid, Got: uint64(h.Flags)}
 	}

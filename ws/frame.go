@@ -3,7 +3,11 @@ package ws
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"strings"
 )
+
+// IsClose reports whether a frame is a close frame.
+func IsClose(frame []byte) bool { return len(frame) > 0 && frame[0] == finClose }
 
 const (
 	finBinary = 0x80 | 2
@@ -30,11 +34,12 @@ func (c *Conn) AppendPing(dst []byte) []byte {
 	return c.wrap(dst, len(dst), finPing)
 }
 
-// AppendClose appends a close frame. A reason over 123 bytes is cut.
+// AppendClose appends a close frame. A reason over 123 bytes is cut, between
+// characters: one that is not UTF-8 would be an error of its own.
 func (c *Conn) AppendClose(dst []byte, code int, reason string) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
-	dst = append(dst, reason[:min(len(reason), maxCloseWords)]...)
+	dst = append(dst, strings.ToValidUTF8(reason[:min(len(reason), maxCloseWords)], "")...)
 	return c.wrap(dst, start, finClose)
 }
 

@@ -67,7 +67,7 @@ func openWebSocket(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (ne
 
 // Connect makes two peers out of two handlers. dialed reconnects; accepted is
 // the client of its first connection. Both end with the test.
-func (tr Transport) Connect(t testing.TB, dialing, accepting *arpc.Handler) (dialed, accepted *arpc.Client) {
+func (tr Transport) Connect(t testing.TB, dialing, accepting *arpc.Handler, opts ...arpc.ClientOption) (dialed, accepted *arpc.Client) {
 	t.Helper()
 	first := make(chan *arpc.Client, 1)
 	dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) {
@@ -80,7 +80,7 @@ func (tr Transport) Connect(t testing.TB, dialing, accepting *arpc.Handler) (dia
 		}
 		accepting.ServeConn(nc, a)
 	})
-	dialed, err := arpc.NewClient(dial, arpc.WithHandler(dialing))
+	dialed, err := arpc.NewClient(dial, append(opts, arpc.WithHandler(dialing))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,23 +88,25 @@ func (tr Transport) Connect(t testing.TB, dialing, accepting *arpc.Handler) (dia
 	return dialed, Receive(t, first, "accepted client")
 }
 
-// EachWay runs a test over every transport, and from both ends of each: setup
-// prepares the handler of the far peer, which test then finds at the other end
-// of near.
+// EachWay runs a test over every transport, with and without hello, and from
+// both ends of each: setup prepares the handler of the far peer, which test
+// then finds at the other end of near.
 func EachWay(t *testing.T, setup func(far *arpc.Handler), test func(t *testing.T, near *arpc.Client)) {
 	for _, tr := range Transports {
-		t.Run(tr.Name+"/dialed", func(t *testing.T) {
-			far := arpc.NewHandler()
-			setup(far)
-			dialed, _ := tr.Connect(t, arpc.NewHandler(), far)
-			test(t, dialed)
-		})
-		t.Run(tr.Name+"/accepted", func(t *testing.T) {
-			far := arpc.NewHandler()
-			setup(far)
-			_, accepted := tr.Connect(t, far, arpc.NewHandler())
-			test(t, accepted)
-		})
+		for name, hello := range map[string]arpc.HelloMode{"extended": arpc.HelloRequire, "base": arpc.HelloNever} {
+			t.Run(tr.Name+"/"+name+"/dialed", func(t *testing.T) {
+				far := arpc.NewHandler()
+				setup(far)
+				dialed, _ := tr.Connect(t, arpc.NewHandler(), far, arpc.WithHello(hello))
+				test(t, dialed)
+			})
+			t.Run(tr.Name+"/"+name+"/accepted", func(t *testing.T) {
+				far := arpc.NewHandler()
+				setup(far)
+				_, accepted := tr.Connect(t, far, arpc.NewHandler(), arpc.WithHello(hello))
+				test(t, accepted)
+			})
+		}
 	}
 }
 

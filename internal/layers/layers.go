@@ -53,7 +53,7 @@ var rooms = []room{
 }
 
 // testOnly are the third-party modules any package's tests may import.
-var testOnly = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
+var testOnly = []string{"github.com/coder/websocket", "go.uber.org/goleak", "pgregory.net/rapid"}
 
 // A pkg is what the rule needs to know of one package of the module, in the
 // names of `go list -json`.

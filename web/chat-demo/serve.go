@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 )
 
@@ -50,16 +49,14 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	return errors.Join(err, shutdown(web, topics))
 }
 
-// newTopics returns the arpc server: its topics, and an echo to try it with.
+// newTopics returns the arpc server: its topics, and routes to try it with.
 func newTopics(password string) *pubsub.Server {
 	access := pubsub.Open()
 	if password != "" {
 		access = pubsub.Password(password)
 	}
 	topics := pubsub.NewServer(access)
-	topics.Handler.Handle("/echo", func(ctx *arpc.Context) {
-		_ = ctx.Write(ctx.Raw()) // fails if the caller is gone: then nobody waits
-	})
+	playground(topics.Handler)
 	return topics
 }
 

@@ -1,0 +1,182 @@
+package arpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// methodPassword is how a base peer says who it is.
+const methodPassword = "in_A"
+
+// maxStrange is how many frames a peer may send before it said who it is.
+const maxStrange = 8
+
+// greetStranger prepares for a peer that has to say who it is. A WebSocket may
+// have said it with the request it began with.
+func (c *conn) greetStranger(d *wire.Decoder) error {
+	if c.authenticate == nil {
+		return nil
+	}
+	if c.client.request != nil {
+		if err := c.identify(Credentials{Source: FromUpgrade}); err != nil {
+			return err
+		}
+	}
+	if !c.admitted.Load() {
+		d.SetLimit(maxHello + wire.MaxMethodLen)
+	}
+	return nil
+}
+
+// dispatchStrange takes a frame of a peer that has not said who it is: hello,
+// a password, ping and pong, and little of anything.
+func (c *conn) dispatchStrange(f *wire.Frame, d *wire.Decoder) error {
+	if c.strange++; c.strange > maxStrange {
+		return Errorf(CodeUnauthenticated, "%d frames before authentication, limit %d", c.strange, maxStrange)
+	}
+	defer func() {
+		if c.admitted.Load() {
+			d.SetLimit(c.maxBody)
+		}
+	}()
+	switch {
+	case f.Coders != 0 || f.Cmd.Command() == wire.Ping || f.Cmd.Command() == wire.Pong:
+		return c.dispatch(f)
+	case f.Cmd.Command() != wire.Request:
+		return nil
+	case string(f.Method) == methodHello:
+		return c.receiveHello(f)
+	case string(f.Method) == methodPassword:
+		return c.receivePassword(f)
+	}
+	return c.answerPlain(f, ErrUnauthenticated)
+}
+
+// receivePassword lets a base peer in; one that is in may say it again. If a hub
+// asks for the password too, it gets the same frame and gives the answer.
+func (c *conn) receivePassword(f *wire.Frame) error {
+	if !c.admitted.Load() {
+		if err := c.identify(Credentials{Source: FromPassword, Token: string(f.Body)}); err != nil {
+			return c.answerPlain(f, err)
+		}
+	}
+	if r := c.handler.router.Load().find(f.Method); r.method != "" {
+		return c.route(f)
+	}
+	return c.answerPlain(f, nil)
+}
+
+// answerPlain answers as the base protocol does.
+func (c *conn) answerPlain(f *wire.Frame, failure error) error {
+	h := wire.Header{Cmd: wire.Response, Flags: f.Flags & wire.Async, Seq: f.Seq}
+	var body []byte
+	if failure != nil {
+		h.Flags |= wire.Error
+		body = []byte(wireText(failure))
+	}
+	_, err := c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, cork: true})
+	return err
+}
+
+// identify asks the application who the peer is, and admits it.
+func (c *conn) identify(cr Credentials) error {
+	if c.authenticate == nil || cr.Source == FromHello && cr.Token == "" && c.admitted.Load() {
+		return nil
+	}
+	cr.Client, cr.Request = c.client, c.client.request
+	who, err := c.authenticate(c.ctx, cr)
+	switch {
+	case err != nil:
+		return c.refusal(cr, err)
+	case who == nil && cr.Source == FromUpgrade:
+		return nil
+	case who == nil:
+		return ErrUnauthenticated
+	}
+	c.client.setIdentity(who)
+	c.life.expireAt(who.Expires)
+	if !c.admitted.Swap(true) {
+		c.onAdmit()
+	}
+	return nil
+}
+
+// refusal is what a peer is told that was not let in.
+func (c *conn) refusal(cr Credentials, err error) error {
+	c.log.Info("arpc: not authenticated", "from", c.raw.RemoteAddr(), "by", string(cr.Source), "error", err)
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	return ErrUnauthenticated
+}
+
+// receiveToken answers a token off the reader: asking who somebody is takes time.
+func (c *conn) receiveToken(f *wire.Frame) {
+	request, token := *f, string(f.Body)
+	request.Method, request.Body, request.Raw = []byte(methodToken), nil, nil
+	go func() {
+		answer, err := c.refresh(token)
+		_ = c.answerProtocol(&request, answer, err, false) // it fails if the connection is gone
+	}()
+}
+
+// refresh handles a token that was sent while connected. The identity stays
+// what it is; only how long it is believed changes.
+func (c *conn) refresh(token string) (any, error) {
+	if c.authenticate == nil {
+		return tokenAnswer{}, nil
+	}
+	before := c.client.Identity()
+	who, err := c.authenticate(c.ctx, Credentials{Source: FromRefresh, Token: token, Client: c.client, Request: c.client.request})
+	switch {
+	case err != nil:
+		return nil, c.refusal(Credentials{Source: FromRefresh}, err)
+	case who == nil || before == nil || who.ID != before.ID:
+		return nil, Errorf(CodePermissionDenied, "the token is somebody else's")
+	}
+	c.client.setIdentity(who)
+	c.life.expireAt(who.Expires)
+	return tokenAnswer{Expires: expiresIn(who.Expires)}, nil
+}
+
+// tokenAnswer is the answer to a token.
+type tokenAnswer struct {
+	Expires int64 `json:"expires,omitempty"`
+}
+
+// expiresIn is in how many ms something expires; 0 is never.
+func expiresIn(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(1, time.Until(at).Milliseconds())
+}
+
+// Identity is who the peer said it is, on the accepting side; nil where nobody
+// asked. The value it points to is not to be changed.
+func (c *Client) Identity() *Identity {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.identity
+}
+
+func (c *Client) setIdentity(who *Identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.identity = who
+}
+
+// RefreshToken sends a new token on the connection there is, so that the
+// identity does not expire. A server that asks for none takes any.
+func (c *Client) RefreshToken(ctx context.Context, token string) error {
+	var answer tokenAnswer
+	if err := c.callProtocol(ctx, methodToken, token, &answer); err != nil {
+		return err
+	}
+	c.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
+	return nil
+}

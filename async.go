@@ -1,0 +1,65 @@
+package arpc
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// CallAsync sends a request and returns; f is called once with what came of it,
+// on a goroutine of its own: the answer as a Context to bind it from, or the
+// error that Call would have returned. The error that CallAsync itself returns
+// means that nothing was sent and f is not called. A nil f drops the answer.
+func (c *Client) CallAsync(method string, req any, f func(*Context, error), timeout time.Duration) error {
+	if timeout <= 0 {
+		return Errorf(CodeInvalidArgument, "call %q: timeout %v, must be above zero", method, timeout)
+	}
+	body, kind, err := c.encode(method, req)
+	if err != nil {
+		return err
+	}
+	defer body.free()
+	w := newWait(timeout, nil)
+	for {
+		cn, err := c.connection(w)
+		if err != nil {
+			return err
+		}
+		s, err := c.place(cn, caller{}, w)
+		if err != nil {
+			return err
+		}
+		end, err := cn.request(s, wire.Async, w, method, body.b, kind)
+		if err == nil {
+			go c.finishAsync(cn, s, end, w, method, f)
+			return nil
+		}
+		c.pending.remove(s)
+		if !neverSent(err) || c.accepted() {
+			return err
+		}
+	}
+}
+
+// finishAsync waits for the answer and calls back.
+func (c *Client) finishAsync(cn *conn, s *slot, end uint64, w *wait, method string, f func(*Context, error)) {
+	a, err := cn.await(s, w)
+	c.pending.remove(s)
+	w.stop()
+	if err == nil {
+		err = a.failure(end)
+	}
+	if f == nil {
+		return
+	}
+	ctx := &Context{Client: c, conn: cn, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
+	c.Handler.protect("callback", func() { f(ctx, err) })
+}
+
+// Invoke calls a method and returns the answer as a Reply.
+func Invoke[Reply any](ctx context.Context, c *Client, method string, req any) (Reply, error) {
+	var reply Reply
+	err := c.CallWith(ctx, method, req, &reply)
+	return reply, err
+}

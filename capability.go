@@ -1,0 +1,56 @@
+package arpc
+
+// capability is an extension that both ends agreed to, as a bit.
+type capability uint32
+
+// The capabilities of the engine.
+const (
+	capBatch  capability = 1 << iota // several frames may share a WebSocket message
+	capCancel                        // a caller may say that it gave up
+	capErrors                        // errors have a code and data
+	capKind                          // bodies say what they are
+	capGoaway                        // a server that stops says so in time
+	capCredit                        // streams wait for their receivers
+
+	// capExtended is not on the wire: it says that hello was answered at all.
+	capExtended capability = 1 << 31
+)
+
+// capabilities are those of this version, in the order hello lists them.
+var capabilities = []struct {
+	bit  capability
+	name string
+}{
+	{capBatch, "batch"},
+	{capCancel, "cancel"},
+	{capErrors, "errors"},
+	{capKind, "kind"},
+	{capCredit, "credit"},
+	{capGoaway, "goaway"},
+}
+
+// capabilitiesOf are the bits of names; names that are not known mean nothing.
+func capabilitiesOf(names []string) (bits capability) {
+	for _, name := range names {
+		for _, c := range capabilities {
+			if c.name == name {
+				bits |= c.bit
+			}
+		}
+	}
+	return bits
+}
+
+// names are the names of bits.
+func (bits capability) names() []string {
+	names := []string{}
+	for _, c := range capabilities {
+		if bits&c.bit != 0 {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// allCapabilities are all of this version.
+const allCapabilities = capBatch | capCancel | capErrors | capKind | capGoaway | capCredit

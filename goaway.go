@@ -1,0 +1,92 @@
+package arpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// goaway is what a server says that stops: new calls are to wait for the next
+// connection, and those under way have a while.
+type goaway struct {
+	Delay int64 `json:"delay"` // ms to wait before dialing again
+	Until int64 `json:"until"` // ms that work under way may take
+}
+
+// goawaySpread is the time over which clients that were sent away come back.
+const goawaySpread = time.Second
+
+// defaultUntil is what work under way has where the drain has no deadline.
+const defaultUntil = time.Minute
+
+// What a client takes of a goaway: nobody sends it away for long.
+const (
+	maxDelay = time.Minute
+	maxUntil = time.Hour
+)
+
+// millis is a number of ms from the wire, within bounds.
+func millis(ms int64, limit time.Duration) time.Duration {
+	return time.Duration(min(max(ms, 0), limit.Milliseconds())) * time.Millisecond
+}
+
+// sendGoaway asks the peer to leave. A base peer is not asked.
+func (c *conn) sendGoaway(ctx context.Context) error {
+	until := defaultUntil
+	if deadline, ok := ctx.Deadline(); ok {
+		until = max(0, time.Until(deadline))
+	}
+	body, err := json.Marshal(goaway{Delay: rand.Int64N(goawaySpread.Milliseconds()), Until: until.Milliseconds()})
+	if err != nil {
+		return fmt.Errorf("send goaway: %w", err)
+	}
+	h := wire.Header{Cmd: wire.Notify, Flags: wire.Outside.WithKind(wire.Value)}
+	_, err = c.send(h, methodGoaway, body, sendOptions{timeout: time.Second, done: ctx.Done()})
+	return err
+}
+
+// receiveGoaway leaves the connection when nothing is under way any more. New
+// calls wait for the next one from now on.
+func (c *conn) receiveGoaway(body []byte) {
+	var away goaway
+	if c.client.accepted() || json.Unmarshal(body, &away) != nil || !c.leave(millis(away.Delay, maxDelay)) {
+		return
+	}
+	go c.leaveInTime(millis(away.Until, maxUntil))
+}
+
+// leave makes the connection one that nothing new is sent on, and reports
+// whether it was not before.
+func (c *conn) leave(delay time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving || c.closing {
+		return false
+	}
+	c.leaving, c.redialAfter = true, max(0, delay)
+	return true
+}
+
+// leaveInTime waits for what is under way, in both directions, and hangs up.
+func (c *conn) leaveInTime(until time.Duration) {
+	ctx, cancel := context.WithTimeout(c.ctx, until)
+	defer cancel()
+	c.client.pending.awaitNone(ctx.Done())
+	c.streams.awaitNone(ctx.Done())
+	select {
+	case <-c.inbox.drain():
+	case <-ctx.Done():
+	}
+	c.shut(errGoaway)
+}
+
+// wasSentAway reports whether the peer asked us to leave, and how long to stay away.
+func (c *conn) wasSentAway() (delay time.Duration, sent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.redialAfter, c.leaving
+}

@@ -1,0 +1,219 @@
+package arpc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// The methods that begin with arpc. are the protocol's own: no middleware and
+// no route of the application sees them.
+const (
+	protocolPrefix = "arpc."
+	methodHello    = "arpc.hello"
+	methodToken    = "arpc.token"
+	methodGoaway   = "arpc.goaway"
+)
+
+var protocolBytes = []byte(protocolPrefix)
+
+// maxHello is the longest hello, and the longest body before authentication.
+const maxHello = 16 << 10
+
+// hello is the first frame of a client that knows extensions. Its body is JSON
+// whatever the codec is.
+type hello struct {
+	Arpc   int      `json:"arpc"`
+	Caps   []string `json:"caps"`
+	Coders []string `json:"coders"`
+	Codec  string   `json:"codec"`
+	Token  string   `json:"token,omitempty"`
+	Window int      `json:"window"`
+}
+
+// helloAnswer is what the server agrees to.
+type helloAnswer struct {
+	Arpc   int         `json:"arpc"`
+	Caps   []string    `json:"caps"`
+	Coders []string    `json:"coders"`
+	Ping   int64       `json:"ping"` // ms without sending after which the server pings
+	Window int         `json:"window"`
+	Limits helloLimits `json:"limits"`
+	// Expires is in how many ms the identity ends; without it, never.
+	Expires int64 `json:"expires,omitempty"`
+}
+
+// helloLimits are the bounds of the server that the client keeps.
+type helloLimits struct {
+	Body          int `json:"body"`
+	Inflight      int `json:"inflight"`
+	Streams       int `json:"streams"`
+	Subscriptions int `json:"subscriptions"`
+}
+
+// receiveProtocol handles a request or notify of the protocol, on the reader.
+func (c *conn) receiveProtocol(f *wire.Frame) error {
+	if f.Cmd.Command() == wire.Notify {
+		if string(f.Method) == methodGoaway {
+			c.receiveGoaway(f.Body)
+		}
+		return nil
+	}
+	switch string(f.Method) {
+	case methodHello:
+		return c.receiveHello(f)
+	case methodToken:
+		c.receiveToken(f)
+		return nil
+	}
+	return c.answerProtocol(f, nil, ErrMethodNotFound, true)
+}
+
+// answerProtocol answers a request of the protocol: with JSON, or with an error
+// that has a code whoever asks.
+func (c *conn) answerProtocol(f *wire.Frame, v any, failure error, onReader bool) error {
+	h := wire.Header{Cmd: wire.Response, Flags: wire.Outside | f.Flags&wire.Async, Seq: f.Seq}
+	if failure != nil {
+		h.Flags |= wire.Error | wire.Structured
+		v = structured(failure)
+	} else {
+		h.Flags = h.Flags.WithKind(wire.Value)
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("answer %s: %w", f.Method, err)
+	}
+	_, err = c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, cork: onReader})
+	return err
+}
+
+// receiveHello answers the hello of a client, and keeps to what it says from
+// the frame after the answer on.
+func (c *conn) receiveHello(f *wire.Frame) error {
+	greeting, err := c.acceptHello(f)
+	if err == nil {
+		err = c.identify(Credentials{Source: FromHello, Token: greeting.Token})
+	}
+	if err != nil {
+		return c.answerProtocol(f, nil, err, true)
+	}
+	agreed := capabilitiesOf(greeting.Caps)
+	answer := helloAnswer{
+		Arpc:   1,
+		Caps:   agreed.names(),
+		Coders: []string{},
+		Ping:   c.limits.Ping.Milliseconds(),
+		Window: c.limits.Window,
+		Limits: helloLimits{Body: c.maxBody, Inflight: c.limits.Inflight, Streams: c.limits.Streams},
+	}
+	if who := c.client.Identity(); who != nil {
+		answer.Expires = expiresIn(who.Expires)
+	}
+	if err := c.answerProtocol(f, answer, nil, true); err != nil {
+		return err
+	}
+	c.agree(agreed)
+	c.streams.setWindow(greeting.Window)
+	return nil
+}
+
+func (c *conn) acceptHello(f *wire.Frame) (hello, error) {
+	var greeting hello
+	switch {
+	case !c.client.accepted():
+		return hello{}, Errorf(CodeFailedPrecondition, "hello is said by the side that dialed")
+	case c.greeted.Swap(true):
+		return hello{}, Errorf(CodeFailedPrecondition, "hello was said before")
+	case len(f.Body) > maxHello:
+		return hello{}, Errorf(CodeInvalidArgument, "hello of %d bytes, limit %d", len(f.Body), maxHello)
+	}
+	if err := json.Unmarshal(f.Body, &greeting); err != nil {
+		return hello{}, Errorf(CodeInvalidArgument, "hello is not the JSON that it must be")
+	}
+	if greeting.Arpc != 1 {
+		return hello{}, Errorf(CodeInvalidArgument, "hello of arpc %d, this is arpc 1", greeting.Arpc)
+	}
+	if name := c.codec.Name(); greeting.Codec != name {
+		return hello{}, Errorf(CodeInvalidArgument, "the client speaks %q, the server %q", greeting.Codec, name)
+	}
+	return greeting, nil
+}
+
+// agree makes the connection an extended one.
+func (c *conn) agree(agreed capability) {
+	c.agreed.Store(uint32(agreed) | uint32(capExtended))
+	if agreed&capKind != 0 {
+		c.kinds.Store(true)
+	}
+	c.out.setBatch(agreed&capBatch != 0)
+}
+
+// has reports whether a capability was agreed.
+func (c *conn) has(bit capability) bool { return capability(c.agreed.Load())&bit != 0 }
+
+// greet says hello on a connection that was just dialed. Where the other side
+// is a base peer it returns errBase, and errDeaf where nothing came back.
+func (c *conn) greet(token string, w *wait) error {
+	s, _, err := c.client.pending.add(noLimit)
+	if err != nil {
+		return err
+	}
+	defer c.client.pending.remove(s)
+	body, err := json.Marshal(hello{
+		Arpc:   1,
+		Caps:   allCapabilities.names(),
+		Coders: []string{},
+		Codec:  c.codec.Name(),
+		Token:  token,
+		Window: c.limits.Window,
+	})
+	if err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	c.helloSeq.Store(s.seq)
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: s.seq}
+	if _, err := c.send(h, methodHello, body, w.sendOptions()); err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	select {
+	case a := <-s.answers:
+		if a.lost != nil {
+			return fmt.Errorf("say hello: %w", a.lost)
+		}
+		return a.hello
+	case <-w.expired():
+		return errDeaf
+	case <-w.done:
+		return ErrTimeout
+	}
+}
+
+var (
+	errBase = errors.New("the server speaks the base protocol only")
+	errDeaf = &Error{Code: CodeUnavailable, Message: "no answer to hello"}
+)
+
+// greetedBack reads the answer to hello. Only one that is clearly ours counts:
+// a base server may answer anything. It is called on the reader.
+func (c *conn) greetedBack(a answer) error {
+	const refused = wire.Error | wire.Structured
+	switch {
+	case a.flags&refused == refused:
+		return remoteStructured(a.body)
+	case a.flags&wire.Error != 0:
+		return errBase
+	}
+	var answer helloAnswer
+	if json.Unmarshal(a.body, &answer) != nil || answer.Arpc != 1 {
+		return errBase
+	}
+	c.agree(capabilitiesOf(answer.Caps))
+	c.streams.setWindow(answer.Window)
+	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)
+	c.client.pending.setLimit(answer.Limits.Inflight)
+	c.client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
+	return nil
+}

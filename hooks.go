@@ -1,0 +1,145 @@
+package arpc
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"slices"
+)
+
+// hooks are what an application wants to know. A set is never changed once it
+// is published, so that whoever runs hooks needs no lock.
+type hooks struct {
+	connected    []func(*Client)
+	disconnected []func(*Client, error)
+	stateChanged []func(*Client, State, error)
+	overstock    []func(*Client, *Message)
+	dropped      []func(*Client, *Message)
+	sessionMiss  []func(*Client, *Message)
+	beforeRecv   []func(net.Conn) error
+	beforeSend   []func(net.Conn) error
+	wrapReader   func(net.Conn) io.Reader
+}
+
+func (h *Handler) hook(add func(*hooks)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := *h.hooks.Load()
+	add(&next)
+	h.hooks.Store(&next)
+}
+
+// with is hooks with one more, in an array of its own.
+func with[F any](hooks []F, f F) []F { return append(slices.Clone(hooks), f) }
+
+// HandleConnected adds a hook that runs once for each connection, when the peer
+// is admitted, before the disconnected hook of that connection and possibly
+// beside its first handlers. It may call the peer. It runs on the goroutine that
+// established the connection, or on one of its own where the peer had to say
+// who it is first.
+func (h *Handler) HandleConnected(f func(*Client)) {
+	h.hook(func(all *hooks) { all.connected = with(all.connected, f) })
+}
+
+// HandleDisconnected adds a hook that runs once for each connection whose
+// connected hooks ran, after it ended, with the reason, when nothing more is
+// read from it. It runs on the goroutine that read the connection.
+func (h *Handler) HandleDisconnected(f func(*Client, error)) {
+	h.hook(func(all *hooks) { all.disconnected = with(all.disconnected, f) })
+}
+
+// HandleStateChange adds a hook that runs when a client changes its state, with
+// the error that led there if there is one, on the goroutine that changes it.
+// Calls for one client never overlap.
+func (h *Handler) HandleStateChange(f func(*Client, State, error)) {
+	h.hook(func(all *hooks) { all.stateChanged = with(all.stateChanged, f) })
+}
+
+// HandleOverstock adds a hook that runs when a message is refused because the
+// send queue of a client is full, on the goroutine that wanted to send it.
+func (h *Handler) HandleOverstock(f func(*Client, *Message)) {
+	h.hook(func(all *hooks) { all.overstock = with(all.overstock, f) })
+}
+
+// HandleMessageDropped adds a hook that runs for a request that was received and
+// will not be handled, because its connection ended while it waited for its
+// turn. It runs on the goroutine that ended the connection.
+func (h *Handler) HandleMessageDropped(f func(*Client, *Message)) {
+	h.hook(func(all *hooks) { all.dropped = with(all.dropped, f) })
+}
+
+// HandleSessionMiss adds a hook that runs for an answer nobody waits for: it came
+// too late, or twice. It runs on the goroutine that reads the connection.
+func (h *Handler) HandleSessionMiss(f func(*Client, *Message)) {
+	h.hook(func(all *hooks) { all.sessionMiss = with(all.sessionMiss, f) })
+}
+
+// BeforeRecv adds a hook that runs before the socket of a connection is read, on
+// the goroutine that reads it. An error ends the connection. It holds for
+// connections that are made later.
+func (h *Handler) BeforeRecv(f func(net.Conn) error) {
+	h.hook(func(all *hooks) { all.beforeRecv = with(all.beforeRecv, f) })
+}
+
+// BeforeSend adds a hook that runs before the socket of a connection is written
+// to, on the goroutine that writes, one call at a time for a connection. An error
+// ends the connection. It holds for connections that are made later.
+func (h *Handler) BeforeSend(f func(net.Conn) error) {
+	h.hook(func(all *hooks) { all.beforeSend = with(all.beforeSend, f) })
+}
+
+// SetReaderWrapper sets what connections that are made later are read through;
+// on a WebSocket it gets the stream of its messages.
+func (h *Handler) SetReaderWrapper(f func(net.Conn) io.Reader) {
+	h.hook(func(all *hooks) { all.wrapReader = f })
+}
+
+func (h *Handler) runConnected(c *Client) {
+	for _, f := range h.hooks.Load().connected {
+		h.protect("connected hook", func() { f(c) })
+	}
+}
+
+func (h *Handler) runDisconnected(c *Client, err error) {
+	for _, f := range h.hooks.Load().disconnected {
+		h.protect("disconnected hook", func() { f(c, err) })
+	}
+}
+
+func (h *Handler) runStateChanged(c *Client, s State, err error) {
+	for _, f := range h.hooks.Load().stateChanged {
+		h.protect("state hook", func() { f(c, s, err) })
+	}
+}
+
+// runMessage runs hooks that get a message, which is made only if there are any.
+func (h *Handler) runMessage(what string, hooks []func(*Client, *Message), c *Client, frame func() []byte) {
+	if len(hooks) == 0 {
+		return
+	}
+	m := EncodedMessage(frame())
+	for _, f := range hooks {
+		h.protect(what, func() { f(c, m) })
+	}
+}
+
+// protect runs a hook of the application: a panic in it is logged and harms nothing else.
+func (h *Handler) protect(what string, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.Logger().Error("arpc: "+what+" panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// runEach runs hooks that may end a connection.
+func runEach(hooks []func(net.Conn) error, conn net.Conn) error {
+	for _, f := range hooks {
+		if err := f(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package arpc
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// maxBaseUnread is how much of one stream of a base peer, which knows no credit,
+// may wait to be read.
+const maxBaseUnread = 1 << 20
+
+// maxRecent is how many streams that the peer opened are remembered after their
+// end, so that a late frame does not open them again.
+const maxRecent = 256
+
+// streams are the streams of one connection. The two sides count their ids
+// apart, so an id can be in use in both directions.
+type streams struct {
+	conn *conn
+
+	mu     sync.Mutex // guards what follows; never held together with Stream.mu
+	ours   map[uint64]*Stream
+	theirs map[uint64]*Stream
+	nextID uint64
+	window int      // credit that our streams begin with, from hello
+	recent []uint64 // ids of theirs that are over, the oldest at place
+	place  int
+	ended  error
+}
+
+// open gives a stream of ours its id.
+func (t *streams) open(s *Stream) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended != nil {
+		return ErrDisconnected.withSent(false, t.ended)
+	}
+	if t.ours == nil {
+		t.ours = map[uint64]*Stream{}
+	}
+	t.nextID++
+	t.ours[t.nextID] = s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn, s.id, s.credit = t.conn, t.nextID, t.window
+	return nil
+}
+
+// maxCredit bounds what a stream may be ahead, whatever the peer grants.
+const maxCredit = 1 << 30
+
+// setWindow sets the credit that streams begin with, those included that were
+// opened before hello was answered.
+func (t *streams) setWindow(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n = max(0, min(n, maxCredit))
+	for _, all := range []map[uint64]*Stream{t.ours, t.theirs} {
+		for _, s := range all {
+			s.addCredit(n - t.window)
+		}
+	}
+	t.window = n
+}
+
+// awaitNone waits until no stream is open, or done is closed.
+func (t *streams) awaitNone(done <-chan struct{}) {
+	for s := t.any(); s != nil; s = t.any() {
+		select {
+		case <-s.ctx.Done():
+		case <-done:
+			return
+		}
+	}
+}
+
+func (t *streams) any() *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, all := range []map[uint64]*Stream{t.ours, t.theirs} {
+		for _, s := range all {
+			return s
+		}
+	}
+	return nil
+}
+
+func (t *streams) remove(s *Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.opener {
+		delete(t.ours, s.id)
+		return
+	}
+	if t.theirs[s.id] == s {
+		delete(t.theirs, s.id)
+		t.rememberLocked(s.id)
+	}
+}
+
+func (t *streams) rememberLocked(id uint64) {
+	if len(t.recent) < maxRecent {
+		t.recent = append(t.recent, id)
+		return
+	}
+	t.recent[t.place] = id
+	t.place = (t.place + 1) % maxRecent
+}
+
+// find is the stream a frame belongs to; fresh says that it opens one.
+func (t *streams) find(f *wire.Frame) (s *Stream, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.Cmd&wire.Opener == 0 {
+		return t.ours[f.Seq], false
+	}
+	if s := t.theirs[f.Seq]; s != nil {
+		return s, false
+	}
+	for _, id := range t.recent {
+		if id == f.Seq {
+			return nil, false
+		}
+	}
+	return nil, f.Cmd.Command() == wire.Stream
+}
+
+// accept makes a stream that the peer opens, or says why not.
+func (t *streams) accept(f *wire.Frame) (*Stream, error) {
+	c := t.conn
+	handle := c.handler.router.Load().streams[string(f.Method)]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case handle == nil:
+		t.rememberLocked(f.Seq)
+		return nil, ErrMethodNotFound
+	case len(t.theirs) >= c.limits.Streams:
+		t.rememberLocked(f.Seq)
+		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", len(t.theirs), c.limits.Streams)
+	}
+	s := newStream(c.ctx, c.client, string(f.Method), false)
+	s.conn, s.id, s.credit = c, f.Seq, t.window
+	if t.theirs == nil {
+		t.theirs = map[uint64]*Stream{}
+	}
+	t.theirs[f.Seq] = s
+	go s.serve(handle)
+	return s, nil
+}
+
+// close ends all streams: the connection is gone.
+func (t *streams) close(cause error) {
+	t.mu.Lock()
+	t.ended = cause
+	all := make([]*Stream, 0, len(t.ours)+len(t.theirs))
+	for _, s := range t.ours {
+		all = append(all, s)
+	}
+	for _, s := range t.theirs {
+		all = append(all, s)
+	}
+	t.mu.Unlock()
+	for _, s := range all {
+		s.finish(ErrDisconnected.withSent(true, cause))
+	}
+}
+
+// receiveStream takes a stream frame of the peer, on the reader.
+func (c *conn) receiveStream(f *wire.Frame) error {
+	s, fresh := c.streams.find(f)
+	if fresh {
+		var err error
+		if s, err = c.streams.accept(f); err != nil {
+			return c.refuseStream(f, err)
+		}
+	}
+	if s == nil {
+		return nil // over on our side: what was under way is late
+	}
+	limit := maxBaseUnread
+	if c.has(capCredit) {
+		limit = 2*c.limits.Window + c.maxBody // one message may overdraw
+	}
+	if !s.push(f, limit) {
+		c.log.Warn("arpc: stream dropped, its messages are not read", "stream", s.String(), "limit", limit)
+		c.dropStream(s)
+		return nil
+	}
+	switch {
+	case f.Flags&wire.Error != 0: // an error ends both directions
+		s.finish(nil)
+	case f.Cmd&wire.Last != 0:
+		s.settle()
+	}
+	return nil
+}
+
+// dropStream ends a stream whose reader is too far behind, without waiting for
+// anything: this is the goroutine that reads the connection.
+func (c *conn) dropStream(s *Stream) {
+	h := wire.Header{Cmd: s.cmd(wire.Stream, true), Seq: s.id}
+	method := s.method
+	if c.has(capCancel) {
+		h.Cmd, method = s.cmd(wire.Cancel, true), ""
+	}
+	_, _ = c.send(h, method, nil, sendOptions{cork: true})
+	s.finish(Errorf(CodeResourceExhausted, "messages of the stream were not read in time"))
+}
+
+// refuseStream ends a stream that the peer opened and nobody takes.
+func (c *conn) refuseStream(f *wire.Frame, why error) error {
+	buf := takeBuffer()
+	defer buf.free()
+	h := wire.Header{Cmd: wire.Stream | wire.Last, Seq: f.Seq}
+	if c.has(capErrors) {
+		h.Flags = wire.Error | c.appendError(buf, why)
+	}
+	_, err := c.send(h, string(f.Method), buf.b, sendOptions{timeout: TimeForever, cork: true})
+	return err
+}
+
+// receiveCancel takes a cancel: of a request, or with the last bit of a stream.
+func (c *conn) receiveCancel(f *wire.Frame) {
+	if !c.has(capCancel) {
+		return
+	}
+	if f.Cmd&wire.Last == 0 {
+		c.inbox.cancel(f.Seq)
+		return
+	}
+	if s, _ := c.streams.find(f); s != nil {
+		s.finish(&Error{Code: CodeCanceled, Message: "stream canceled by the peer", remote: true})
+	}
+}
+
+// receiveCredit takes a grant for a stream.
+func (c *conn) receiveCredit(f *wire.Frame) error {
+	if !c.has(capCredit) {
+		return nil
+	}
+	if len(f.Body) != 4 {
+		return &wire.FrameError{Reason: wire.Truncated, Got: uint64(len(f.Body)), Limit: 4}
+	}
+	if s, _ := c.streams.find(f); s != nil {
+		s.addCredit(int(min(binary.LittleEndian.Uint32(f.Body), maxCredit)))
+	}
+	return nil
+}
+
+// grant tells the peer that it may send n bytes more.
+func (c *conn) grant(s *Stream, n int) {
+	if !c.has(capCredit) {
+		return
+	}
+	body := binary.LittleEndian.AppendUint32(nil, uint32(n))
+	_, _ = c.send(wire.Header{Cmd: s.cmd(wire.Credit, false), Seq: s.id}, "", body, sendOptions{timeout: TimeForever})
+}
