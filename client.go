@@ -320,17 +320,15 @@ func (c *Client) connection(w *wait) (*conn, error) {
 
 // Stop ends the client for good: what was sent before leaves, pending calls
 // fail, nothing connects again. It does not wait; see Done. Further calls do nothing.
-func (c *Client) Stop() { c.stop(ErrStopped) }
-
-func (c *Client) stop(cause error) {
+func (c *Client) Stop() {
 	if c.dialer != nil {
-		c.dialer.cancel(cause)
+		c.dialer.cancel(ErrStopped)
 	}
 	c.mu.Lock()
 	cn := c.current
 	c.mu.Unlock()
 	if cn != nil {
-		cn.shut(cause)
+		cn.shut(ErrStopped)
 	}
 }
 
@@ -353,21 +351,44 @@ func (c *Client) Drain(ctx context.Context) error {
 	c.mu.Lock()
 	cn := c.current
 	c.mu.Unlock()
-	defer c.stop(errDraining)
 	if cn == nil {
+		c.Stop()
 		return nil
 	}
-	asked := c.accepted() && cn.has(capGoaway) && cn.sendGoaway(ctx) == nil
+	err := cn.drain(ctx)
+	if c.dialer != nil {
+		c.dialer.cancel(errDraining)
+	}
+	if err != nil {
+		cn.shutWithin(errDraining, closeLinger)
+		return err
+	}
+	cn.shutWithin(errDraining, drainLinger)
 	select {
-	case <-cn.inbox.drain():
 	case <-cn.ended:
+	case <-ctx.Done(): // the last answers had their time to leave
+		cn.die(nil)
+	}
+	return nil
+}
+
+// drainLinger is how long the last bytes of a drained connection may take to
+// leave if the context of the drain sets no bound.
+const drainLinger = time.Hour
+
+// drain waits until nothing is under way, in both directions.
+func (c *conn) drain(ctx context.Context) error {
+	asked := c.client.accepted() && c.has(capGoaway) && c.sendGoaway(ctx) == nil
+	select {
+	case <-c.inbox.drain():
+	case <-c.ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("drain %s: %w", cn.raw.RemoteAddr(), context.Cause(ctx))
+		return fmt.Errorf("drain %s: %w", c.raw.RemoteAddr(), context.Cause(ctx))
 	}
 	if asked { // it hangs up when its own work is done
 		select {
-		case <-cn.ended:
+		case <-c.ended:
 		case <-ctx.Done():
 		}
 	}

@@ -63,6 +63,8 @@ type conn struct {
 	dead        bool
 	redialAfter time.Duration // how long the peer wants us to stay away
 	linger      *time.Timer   // ends a connection whose last bytes do not leave
+	lingerMoved uint64        // bytes that had left when it was last looked at
+	lingerUntil time.Time
 }
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
@@ -385,12 +387,16 @@ func (c *conn) die(cause error) {
 // finish ends a connection of which everything left, or had its time to.
 func (c *conn) finish() { c.die(nil) }
 
-// closeLinger is how long a connection that ends waits for its last bytes to leave.
+// closeLinger is how long a connection that ends waits for its last bytes to move.
 const closeLinger = time.Second
 
 // shut ends the connection after what was sent has left, and tells the peer
-// why where the transport has words for it. It does not wait.
-func (c *conn) shut(cause error) {
+// why where the transport has words for it. It does not wait. A peer that reads
+// slowly has as long as a write may be stuck.
+func (c *conn) shut(cause error) { c.shutWithin(cause, c.limits.Write) }
+
+// shutWithin is shut with a limit of its own.
+func (c *conn) shutWithin(cause error, limit time.Duration) {
 	c.mu.Lock()
 	again := c.closing
 	c.closing = true
@@ -398,11 +404,29 @@ func (c *conn) shut(cause error) {
 		c.cause = cause
 	}
 	if !again {
-		c.linger = time.AfterFunc(closeLinger, c.finish)
+		c.lingerUntil = time.Now().Add(limit)
+		c.lingerMoved = c.out.moved.Load()
+		c.linger = time.AfterFunc(min(closeLinger, limit), c.lingerOn)
 	}
 	c.mu.Unlock()
 	if !again {
 		c.out.close(c.lastWords(cause))
+	}
+}
+
+// lingerOn ends a connection whose last bytes do not move any more, or for too long.
+func (c *conn) lingerOn() {
+	c.mu.Lock()
+	moved := c.out.moved.Load()
+	left := time.Until(c.lingerUntil)
+	on := moved > c.lingerMoved && left > 0 && !c.dead
+	c.lingerMoved = moved
+	if on {
+		c.linger.Reset(min(closeLinger, left))
+	}
+	c.mu.Unlock()
+	if !on {
+		c.finish()
 	}
 }
 

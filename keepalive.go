@@ -41,9 +41,10 @@ func (k *keepalive) start() {
 	defer k.mu.Unlock()
 	k.began = time.Now()
 	k.seenAt, k.sentAt, k.pinged, k.every = k.began, k.began, k.began, k.conn.limits.Ping
-	first := k.conn.limits.Ping / ticksPerPing
+	l := &k.conn.limits
+	first := min(l.Ping/ticksPerPing, l.Idle)
 	if k.conn.client.accepted() {
-		first = k.conn.limits.FirstFrame / 2
+		first = min(first, l.FirstFrame/2)
 	}
 	k.timer = time.AfterFunc(first, k.tick)
 }
@@ -150,6 +151,9 @@ func (k *keepalive) expireAt(t time.Time) {
 func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, err error) {
 	limit := k.conn.limits.FirstFrame
 	since := now.Sub(k.began)
+	if since < limit/2 {
+		return limit/2 - since, nil
+	}
 	if since >= limit {
 		if k.frames.Load() > 0 {
 			return 0, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)

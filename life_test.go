@@ -472,3 +472,40 @@ func TestDrainGivesUpWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestADrainLetsASlowReaderHaveItsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 8 << 20
+		h := arpc.NewHandler()
+		h.Handle("/large", func(ctx *arpc.Context) { _ = ctx.Write(make([]byte, size)) })
+		near, far := net.Pipe()
+		c := h.ServeConn(near, arpc.Accepted{})
+		got := make(chan int, 1)
+		go func() {
+			n := 0
+			buf := make([]byte, 64<<10)
+			for {
+				read, err := far.Read(buf)
+				n += read
+				if err != nil {
+					got <- n
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // in a bubble: it takes no time
+			}
+		}()
+		if _, err := far.Write(wire.Append(nil, wire.Header{Cmd: wire.Request, Seq: 1}, "/large", nil)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := c.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+		<-c.Done()
+		if n := <-got; n != wire.HeaderLen+len("/large")+size {
+			t.Errorf("%d bytes arrived", n)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
@@ -47,6 +48,7 @@ type outbox struct {
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
 
 	beforeSend []func(net.Conn) error
+	moved      atomic.Uint64 // bytes that left
 
 	// Owned by the flusher.
 	chunk    []byte // what is being written
@@ -288,14 +290,18 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
-	return o.raw.write(b)
+	n, err := o.raw.write(b)
+	o.moved.Add(uint64(n))
+	return n, err
 }
 
 func (o *outbox) blockingWrite(b []byte) (int, error) {
 	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
-	return o.conn.raw.Write(b)
+	n, err := o.conn.raw.Write(b)
+	o.moved.Add(uint64(n))
+	return n, err
 }
 
 // broken ends the connection because a write failed.

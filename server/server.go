@@ -34,6 +34,7 @@ type Server struct {
 	all       map[*arpc.Client]struct{} // and those that were not yet
 	load      int                       // connections, handshakes under way included
 	closed    bool
+	closing   chan struct{} // closed with closed
 
 	open sync.WaitGroup // connections that were let in and are not over
 }
@@ -45,6 +46,7 @@ func New(opts ...Option) *Server {
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[*arpc.Client]struct{}{},
 		all:       map[*arpc.Client]struct{}{},
+		closing:   make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(&s.cfg)
@@ -84,7 +86,10 @@ func (s *Server) Serve(ln net.Listener) error {
 			// Out of descriptors, mostly: those who are connected go on.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.Handler.Logger().Warn("arpc: accept", "error", err, "retry", pause)
-			time.Sleep(pause)
+			select {
+			case <-time.After(pause):
+			case <-s.closing:
+			}
 		}
 	}
 }
@@ -207,7 +212,10 @@ func (s *Server) ForEach(f func(*arpc.Client)) {
 // all the same and returns the reason. It returns after the last connection ended.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
 	for ln := range s.listeners {
 		ln.Close()
 	}
