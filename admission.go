@@ -77,7 +77,7 @@ func (c *conn) answerPlain(f *wire.Frame, failure error) error {
 		h.Flags |= wire.Error
 		body = []byte(wireText(failure))
 	}
-	_, err := c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, cork: true})
+	_, err := c.send(h, string(f.Method), body, sendOptions{onReader: true})
 	return err
 }
 
@@ -115,13 +115,18 @@ func (c *conn) refusal(cr Credentials, err error) error {
 }
 
 // receiveToken answers a token off the reader: asking who somebody is takes time.
-func (c *conn) receiveToken(f *wire.Frame) {
+func (c *conn) receiveToken(f *wire.Frame) error {
+	if c.refreshing.Swap(true) {
+		return c.answerProtocol(f, nil, Errorf(CodeResourceExhausted, "one token at a time"), true)
+	}
 	request, token := *f, string(f.Body)
 	request.Method, request.Body, request.Raw = []byte(methodToken), nil, nil
 	go func() {
+		defer c.refreshing.Store(false)
 		answer, err := c.refresh(token)
 		_ = c.answerProtocol(&request, answer, err, false) // it fails if the connection is gone
 	}()
+	return nil
 }
 
 // refresh handles a token that was sent while connected. The identity stays

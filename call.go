@@ -117,7 +117,7 @@ func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 		if !errors.Is(err, errHeld) {
 			return s, err
 		}
-		if err := w.until(fewer); err != nil {
+		if err := w.until(fewer, cn.ctx.Done()); err != nil {
 			return nil, err
 		}
 	}
@@ -137,9 +137,20 @@ func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byt
 	return cn.finishCall(a, end, rsp)
 }
 
+// checkBody says whether the peer takes a body, if it told its limit.
+func (c *conn) checkBody(method string, body []byte) error {
+	if limit, n := c.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
+		return Errorf(CodeInvalidArgument, "body of %d bytes, the peer takes %d", n, limit)
+	}
+	return nil
+}
+
 // request sends a request from the place of a call.
 func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
-	c.inbox.callBegan()
+	if err := c.checkBody(method, body); err != nil {
+		return 0, err
+	}
+	c.inbox.waitBegan()
 	h := wire.Header{Cmd: wire.Request, Flags: flags | c.requestFlags(kind), Seq: s.seq}
 	end, err = c.send(h, method, body, w.sendOptions())
 	if c.lostWith(err) {

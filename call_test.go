@@ -5,15 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/wire"
+	"github.com/seed-fbfaa03e/arpc/ws"
 )
 
 func echo(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) }
@@ -238,5 +241,61 @@ func TestKindsComeBackOnlyToPeersThatSendThem(t *testing.T) {
 	}
 	if k := arpctest.Receive(t, kinds, "kind"); k != wire.Unknown {
 		t.Errorf("a base peer was sent kind %d", k)
+	}
+}
+
+// unwilling panics where it is encoded.
+type unwilling struct{}
+
+func (unwilling) MarshalJSON() ([]byte, error) { panic("secret of the server") }
+
+func TestACodecThatPanicsIsAnswered(t *testing.T) {
+	arpctest.EachWay(t, func(far *arpc.Handler) {
+		far.SetLogger(discard)
+		far.Handle("/m", func(ctx *arpc.Context) { _ = ctx.Write(unwilling{}) })
+	}, func(t *testing.T, near *arpc.Client) {
+		if err := near.Call("/m", nil, nil, arpctest.Wait); err == nil || !strings.HasSuffix(err.Error(), "internal error") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWhatLeftIsNotSentAgain: a ping of the WebSocket arrives after a request
+// left, and the write of its pong fails. The request has left all the same.
+func TestWhatLeftIsNotSentAgain(t *testing.T) {
+	far, near := arpc.NewHandler(), arpc.NewHandler()
+	called := make(chan struct{}, 10)
+	far.Handle("/pay", func(ctx *arpc.Context) { called <- struct{}{}; <-ctx.Done() })
+	var broken atomic.Bool
+	near.BeforeSend(func(net.Conn) error {
+		if broken.Load() {
+			return errors.New("broken pipe")
+		}
+		return nil
+	})
+	below := make(chan net.Conn, 10)
+	dial := arpctest.Transports[2].Open(t, func(nc net.Conn, a arpc.Accepted) {
+		below <- nc.(*ws.Conn).NetConn()
+		far.ServeConn(nc, a)
+	})
+	c, err := arpc.NewClient(dial, arpc.WithHandler(near), arpc.WithBackoff(soon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- c.Call("/pay", nil, nil, arpctest.Wait) }()
+	arpctest.Receive(t, called, "call")
+	broken.Store(true)
+	if _, err := arpctest.Receive(t, below, "socket").Write([]byte{0x89, 0}); err != nil {
+		t.Fatal(err)
+	}
+	var coded *arpc.Error
+	if err := arpctest.Receive(t, failed, "failure"); !errors.As(err, &coded) || !coded.Sent {
+		t.Errorf("%#v", err)
+	}
+	c.Stop()
+	arpctest.Closed(t, c.Done(), "client")
+	if len(called) != 0 {
+		t.Error("it was sent again")
 	}
 }

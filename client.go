@@ -54,7 +54,7 @@ type Client struct {
 	onDisconnected []func(*Client)
 	done           chan struct{}
 
-	hooks sync.Mutex // held while state hooks run, so that they do not overlap
+	hooks hookQueue
 }
 
 func newClient(h *Handler) *Client {
@@ -88,46 +88,33 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request = a.Request
 	cn := newConn(c, h, nc)
 	c.setState(StateOpen, cn, nil)
-	hooked := make(chan struct{})
-	connected := func() {
-		h.runConnected(c)
-		close(hooked)
-	}
-	admit := func() {
+	cn.onAdmit = func() {
 		if a.Connected != nil {
 			a.Connected(c)
 		}
+		c.hooks.add(func() { h.runConnected(c) })
 	}
-	cn.onAdmit = func() { admit(); go connected() } // the hooks off the reader, so that they may call the peer
-	atOnce := cn.admitted.Load()
-	if atOnce {
-		admit() // before anything is read: who has an answer gets broadcasts too
+	if cn.admitted.Load() {
+		cn.onAdmit() // before anything is read: who has an answer gets broadcasts too
 	}
 	cn.start(func(err error) {
-		defer a.ended(c)
-		defer close(c.done)
-		admitted := cn.admitted.Load()
-		if admitted {
-			<-hooked // the disconnected hooks come after the connected ones
-		}
 		c.setState(StateClosed, nil, err)
-		if admitted {
+		if cn.admitted.Load() {
 			c.ended(err)
 		}
+		c.hooks.add(func() {
+			close(c.done)
+			a.ended(c)
+		})
 	})
-	if atOnce {
-		connected()
-	}
 	return c
 }
 
 // setState is the only place where state and connection change.
 func (c *Client) setState(s State, cn *conn, err error) {
-	c.hooks.Lock()
-	defer c.hooks.Unlock()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.state == StateClosed {
-		c.mu.Unlock()
 		return
 	}
 	c.state, c.current = s, cn
@@ -136,8 +123,7 @@ func (c *Client) setState(s State, cn *conn, err error) {
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
-	c.mu.Unlock()
-	c.Handler.runStateChanged(c, s, err)
+	c.hooks.add(func() { c.Handler.runStateChanged(c, s, err) })
 }
 
 // State returns where the client stands.
@@ -205,15 +191,17 @@ func (c *Client) OnDisconnected(f func(*Client)) {
 	c.onDisconnected = with(c.onDisconnected, f)
 }
 
-// ended runs the disconnected hooks.
+// ended sees to it that the disconnected hooks run.
 func (c *Client) ended(err error) {
-	c.Handler.runDisconnected(c, err)
-	c.mu.Lock()
-	own := c.onDisconnected
-	c.mu.Unlock()
-	for _, f := range own {
-		c.Handler.protect("disconnected hook", func() { f(c) })
-	}
+	c.hooks.add(func() {
+		c.Handler.runDisconnected(c, err)
+		c.mu.Lock()
+		own := c.onDisconnected
+		c.mu.Unlock()
+		for _, f := range own {
+			c.Handler.protect("disconnected hook", func() { f(c) })
+		}
+	})
 }
 
 // Notify sends a message that is not answered. It waits at most timeout for a
@@ -241,6 +229,9 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 	for {
 		cn, err := c.connection(w)
 		if err != nil {
+			return err
+		}
+		if err := cn.checkBody(method, body.b); err != nil {
 			return err
 		}
 		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(kind)} // as the original does
@@ -312,7 +303,7 @@ func (c *Client) connection(w *wait) (*conn, error) {
 		case c.dialer.failFast:
 			return nil, ErrDisconnected.withSent(false, cause)
 		}
-		if err := w.until(changed); err != nil {
+		if err := w.until(changed, c.dialer.ctx.Done()); err != nil {
 			return nil, ErrDisconnected.withSent(false, cause)
 		}
 	}
@@ -378,7 +369,15 @@ const drainLinger = time.Hour
 
 // drain waits until nothing is under way, in both directions.
 func (c *conn) drain(ctx context.Context) error {
-	asked := c.client.accepted() && c.has(capGoaway) && c.sendGoaway(ctx) == nil
+	var hangsUp <-chan time.Time
+	if c.client.accepted() && c.has(capGoaway) {
+		until, err := c.sendGoaway(ctx)
+		if err == nil {
+			timer := time.NewTimer(until)
+			defer timer.Stop()
+			hangsUp = timer.C
+		}
+	}
 	select {
 	case <-c.inbox.drain():
 	case <-c.ended:
@@ -386,9 +385,10 @@ func (c *conn) drain(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("drain %s: %w", c.raw.RemoteAddr(), context.Cause(ctx))
 	}
-	if asked { // it hangs up when its own work is done
+	if hangsUp != nil { // it was asked to, when its own work is done
 		select {
 		case <-c.ended:
+		case <-hangsUp:
 		case <-ctx.Done():
 		}
 	}

@@ -43,11 +43,12 @@ type conn struct {
 	agreed       atomic.Uint32    // capabilities, once hello was answered
 	closeSent    atomic.Bool      // gorilla made a close frame: there is to be no second one
 	greeted      atomic.Bool      // hello was said
-	helloSeq     atomic.Uint64    // of the hello we said; 0 is no seq of ours
+	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
+	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
+	refreshing   atomic.Bool      // a token is being looked at
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
 	admitted     atomic.Bool      // nobody has to, or the peer did
 	onAdmit      func()           // runs the connected hooks, on accepted connections
-	hooked       chan struct{}    // closed when they ran, on dialed ones
 	strange      int              // frames before admission, counted by the reader
 
 	ctx        context.Context
@@ -190,7 +191,8 @@ func (c *conn) dispatch(f *wire.Frame) error {
 		return c.receive(f)
 	case wire.Response:
 		a := answer{flags: f.Flags, body: append([]byte(nil), f.Body...)}
-		if f.Seq == c.helloSeq.Load() {
+		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
+			c.helloSeq.Store(0)
 			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
 		}
 		if !c.client.pending.deliver(f.Seq, a) {
@@ -240,6 +242,9 @@ func (c *conn) route(f *wire.Frame) error {
 		c.unanswered.Add(1)
 	}
 	mode := r.modeOf(f.Cmd)
+	if mode == Inline && c.out.full() {
+		mode = Ordered // the reader does not wait for room
+	}
 	if mode == Inline {
 		ctx.inline = true
 		ctx.run()
@@ -260,13 +265,13 @@ func (c *conn) control(frame []byte) error {
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
-	end, room, err := c.out.append(h, method, body)
+	end, room, err := c.out.append(h, method, body, o.onReader)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(room, o); err != nil {
 			c.overstock(err, func() []byte { return wire.Append(nil, h, method, body) })
 			return 0, err
 		}
-		end, room, err = c.out.append(h, method, body)
+		end, room, err = c.out.append(h, method, body, false)
 	}
 	return c.sent(end, err, o)
 }
@@ -294,7 +299,7 @@ func (c *conn) overstock(err error, frame func() []byte) {
 func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
 	switch {
 	case err != nil:
-	case o.cork:
+	case o.onReader:
 		c.out.kickUnlessReading()
 	default:
 		c.out.kick()
@@ -304,17 +309,14 @@ func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
 
 // sendOptions say how a sender waits for room in the outbox.
 type sendOptions struct {
-	timeout time.Duration   // at most so long; zero does not wait
-	done    <-chan struct{} // and not after this is closed
-	cork    bool            // leave the flushing to the reader if it is at work
+	timeout  time.Duration   // at most so long; zero does not wait
+	done     <-chan struct{} // and not after this is closed
+	onReader bool            // never waits for room, and leaves the flushing to the reader if it is at work
 }
 
 func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 	if o.timeout <= 0 {
 		return ErrOverstock
-	}
-	if o.cork {
-		c.out.kick()
 	}
 	var expired <-chan time.Time
 	if o.timeout < TimeForever {

@@ -114,7 +114,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
 		h.Flags = h.Flags.WithKind(kind)
 	}
-	_, sendErr := ctx.conn.send(h, ctx.method, buf.b, sendOptions{timeout: TimeForever, cork: ctx.inline})
+	_, sendErr := ctx.conn.send(h, ctx.method, buf.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
 	if err != nil {
 		return err
 	}
@@ -128,9 +128,7 @@ func (ctx *Context) encodeAnswer(buf *buffer, v any, flags *wire.Flags) (wire.Ki
 		*flags |= ctx.conn.appendError(buf, asError(v))
 		return 0, nil
 	}
-	var kind wire.Kind
-	var err error
-	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
+	kind, err := ctx.encodeBody(buf, v)
 	refusal := errInternal
 	if limit := ctx.conn.maxBody; err == nil && len(buf.b)+len(ctx.method) > limit {
 		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(buf.b), limit)
@@ -140,6 +138,18 @@ func (ctx *Context) encodeAnswer(buf *buffer, v any, flags *wire.Flags) (wire.Ki
 		buf.b = buf.b[:0]
 		*flags |= wire.Error | ctx.conn.appendError(buf, refusal)
 	}
+	return kind, err
+}
+
+// encodeBody is appendValue in which a codec that panics fails.
+func (ctx *Context) encodeBody(buf *buffer, v any) (kind wire.Kind, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			ctx.conn.logPanic("codec", ctx.method, p)
+			err = fmt.Errorf("encode %T: %v", v, p)
+		}
+	}()
+	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
 	return kind, err
 }
 
@@ -215,6 +225,7 @@ type forgotten struct {
 	method string
 	flags  wire.Flags
 	seq    uint64
+	end    context.CancelCauseFunc
 }
 
 // answerIfForgotten answers with an error once nobody can answer any more,
@@ -230,6 +241,9 @@ func (ctx *Context) answerIfForgotten() {
 	}
 	ctx.conn.inbox.loosen(ctx)
 	ctx.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
+		if f.end != nil {
+			f.end(ErrAnswered)
+		}
 		if f.conn.ctx.Err() != nil {
 			return // nobody is there to be answered
 		}
@@ -237,14 +251,14 @@ func (ctx *Context) answerIfForgotten() {
 		buf := takeBuffer()
 		defer buf.free()
 		flags := f.flags&wire.Async | wire.Error | f.conn.appendError(buf, errInternal)
-		f.conn.inbox.answered(f.seq)
+		f.conn.inbox.answered(f.seq, nil)
 		_, _ = f.conn.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
-	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq})
+	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq, ctx.end})
 }
 
 // settled ends what hangs on a request that is being answered.
 func (ctx *Context) settled() {
-	ctx.conn.inbox.answered(ctx.seq)
+	ctx.conn.inbox.answered(ctx.seq, ctx)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	ctx.forgot.Stop()
@@ -271,6 +285,9 @@ func (ctx *Context) wasCanceled() bool {
 
 // lifetime is the context behind the Context. Most handlers never ask for it.
 func (ctx *Context) lifetime() context.Context {
+	if !ctx.IsRequest() {
+		return ctx.conn.ctx // nothing would end it before
+	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	if ctx.life == nil {

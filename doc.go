@@ -34,9 +34,10 @@
 //
 // # Lock order
 //
-// Client.hooks, then Client.mu; inbox.mu, conn.mu, outbox.mu, pending.mu and the
-// locks of workers and flushers are each taken alone, except that the outbox
-// takes nothing under its own. No lock is held while code of the application
-// runs, but Client.hooks, which keeps state hooks in order, and none while
-// something is written.
+// conn.mu, Client.mu and inbox.mu are never held together. Under them are taken,
+// one at a time, the leaves: outbox.mu, pending.mu, keepalive.mu, Context.mu and
+// the locks of workers, flushers and the hook queue. streams.mu is taken before
+// Stream.mu. No lock is held while code of the application runs, and none while
+// something is written. Connected, disconnected and state hooks of a client run
+// one after the other on the goroutine of its hook queue.
 package arpc

@@ -118,6 +118,7 @@ var (
 	errDraining = &Error{Code: CodeUnavailable, Message: "shutting down"}
 	errRestart  = &Error{Code: CodeUnavailable, Message: "client restarted"}
 	errGoaway   = &Error{Code: CodeUnavailable, Message: "the server asked for it"}
+	errUnread   = &Error{Code: CodeResourceExhausted, Message: "answers are not read"}
 	errOverrun  = &Error{Code: CodeResourceExhausted, Message: "inbound queue full"}
 )
 

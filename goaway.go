@@ -34,19 +34,19 @@ func millis(ms int64, limit time.Duration) time.Duration {
 	return time.Duration(min(max(ms, 0), limit.Milliseconds())) * time.Millisecond
 }
 
-// sendGoaway asks the peer to leave. A base peer is not asked.
-func (c *conn) sendGoaway(ctx context.Context) error {
-	until := defaultUntil
+// sendGoaway asks the peer to leave, and returns how long it has for that.
+func (c *conn) sendGoaway(ctx context.Context) (until time.Duration, err error) {
+	until = defaultUntil
 	if deadline, ok := ctx.Deadline(); ok {
 		until = max(0, time.Until(deadline))
 	}
 	body, err := json.Marshal(goaway{Delay: rand.Int64N(goawaySpread.Milliseconds()), Until: until.Milliseconds()})
 	if err != nil {
-		return fmt.Errorf("send goaway: %w", err)
+		return 0, fmt.Errorf("send goaway: %w", err)
 	}
 	h := wire.Header{Cmd: wire.Notify, Flags: wire.Outside.WithKind(wire.Value)}
 	_, err = c.send(h, methodGoaway, body, sendOptions{timeout: time.Second, done: ctx.Done()})
-	return err
+	return until, err
 }
 
 // receiveGoaway leaves the connection when nothing is under way any more. New

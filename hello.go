@@ -66,8 +66,7 @@ func (c *conn) receiveProtocol(f *wire.Frame) error {
 	case methodHello:
 		return c.receiveHello(f)
 	case methodToken:
-		c.receiveToken(f)
-		return nil
+		return c.receiveToken(f)
 	}
 	return c.answerProtocol(f, nil, ErrMethodNotFound, true)
 }
@@ -86,7 +85,7 @@ func (c *conn) answerProtocol(f *wire.Frame, v any, failure error, onReader bool
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", f.Method, err)
 	}
-	_, err = c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, cork: onReader})
+	_, err = c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, onReader: onReader})
 	return err
 }
 
@@ -212,6 +211,7 @@ func (c *conn) greetedBack(a answer) error {
 	}
 	c.agree(capabilitiesOf(answer.Caps))
 	c.streams.setWindow(answer.Window)
+	c.peerBody.Store(int64(answer.Limits.Body))
 	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)
 	c.client.pending.setLimit(answer.Limits.Inflight)
 	c.client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)

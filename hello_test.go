@@ -575,3 +575,60 @@ func TestAPasswordMayBeRepeated(t *testing.T) {
 		}
 	}
 }
+
+func TestAStrayAnswerChangesNothing(t *testing.T) {
+	h := arpc.NewHandler()
+	p, _ := serveRaw(t, h)
+	p.send(wire.Header{Cmd: wire.Response}, "arpc.hello", `{"arpc":1,"caps":["errors"],"ping":1,"window":1,"limits":{"inflight":1}}`)
+	p.send(wire.Header{Cmd: wire.Request, Seq: 2}, "/missing", "")
+	if f, _ := p.next(); f.Flags != wire.Error {
+		t.Errorf("the server took an answer of a client for an agreement: flags %b", f.Flags)
+	}
+}
+
+func TestOneTokenAtATime(t *testing.T) {
+	h := arpc.NewHandler()
+	asked, release := make(chan struct{}, 1000), make(chan struct{})
+	h.HandleAuthenticate(func(_ context.Context, cr arpc.Credentials) (*arpc.Identity, error) {
+		if cr.Source == arpc.FromRefresh {
+			asked <- struct{}{}
+			<-release
+		}
+		return &arpc.Identity{ID: "ann"}, nil
+	})
+	p, _ := serveRaw(t, h)
+	p.send(wire.Header{Cmd: wire.Request}, "arpc.hello", ourHello)
+	p.next()
+	for seq := range uint64(100) {
+		p.send(wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: seq + 1}, "arpc.token", "t")
+	}
+	for range 99 {
+		if f, _ := p.next(); !strings.Contains(string(f.Body), "resource_exhausted") {
+			t.Fatalf("%s", f.Body)
+		}
+	}
+	close(release)
+	if f, _ := p.next(); f.Flags&wire.Error != 0 || len(asked) != 1 {
+		t.Errorf("flags %b, asked %d times", f.Flags, len(asked))
+	}
+}
+
+func TestBodiesOverThePeersLimitAreNotSent(t *testing.T) {
+	far := arpc.NewHandler()
+	far.SetLimits(arpc.Limits{Body: 1000})
+	far.Handle("/echo", echo)
+	near, _ := arpctest.Transports[1].Connect(t, arpc.NewHandler(), far)
+	large := make([]byte, 1001)
+	for name, err := range map[string]error{
+		"call":   near.Call("/echo", large, nil, arpctest.Wait),
+		"notify": near.Notify("/echo", large, arpctest.Wait),
+		"stream": near.NewStream("/echo").Send(large),
+	} {
+		if arpc.CodeOf(err) != arpc.CodeInvalidArgument || !strings.Contains(err.Error(), "1000") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := near.Call("/echo", "small", nil, arpctest.Wait); err != nil {
+		t.Error(err)
+	}
+}

@@ -35,23 +35,24 @@ func with[F any](hooks []F, f F) []F { return append(slices.Clone(hooks), f) }
 
 // HandleConnected adds a hook that runs once for each connection, when the peer
 // is admitted, before the disconnected hook of that connection and possibly
-// beside its first handlers. It may call the peer. It runs on the goroutine that
-// established the connection, or on one of its own where the peer had to say
-// who it is first.
+// beside its first handlers. It may call the peer.
+//
+// Connected, disconnected and state hooks of one client run one after the other,
+// in the order of what they tell of, on a goroutine of their own. By the time a
+// hook runs more may have happened.
 func (h *Handler) HandleConnected(f func(*Client)) {
 	h.hook(func(all *hooks) { all.connected = with(all.connected, f) })
 }
 
 // HandleDisconnected adds a hook that runs once for each connection whose
 // connected hooks ran, after it ended, with the reason, when nothing more is
-// read from it. It runs on the goroutine that read the connection.
+// read from it. See HandleConnected.
 func (h *Handler) HandleDisconnected(f func(*Client, error)) {
 	h.hook(func(all *hooks) { all.disconnected = with(all.disconnected, f) })
 }
 
 // HandleStateChange adds a hook that runs when a client changes its state, with
-// the error that led there if there is one, on the goroutine that changes it.
-// Calls for one client never overlap.
+// the error that led there if there is one. See HandleConnected.
 func (h *Handler) HandleStateChange(f func(*Client, State, error)) {
 	h.hook(func(all *hooks) { all.stateChanged = with(all.stateChanged, f) })
 }
@@ -64,7 +65,7 @@ func (h *Handler) HandleOverstock(f func(*Client, *Message)) {
 
 // HandleMessageDropped adds a hook that runs for a request that was received and
 // will not be handled, because its connection ended while it waited for its
-// turn. It runs on the goroutine that ended the connection.
+// turn. It runs like the disconnected hooks, before them.
 func (h *Handler) HandleMessageDropped(f func(*Client, *Message)) {
 	h.hook(func(all *hooks) { all.dropped = with(all.dropped, f) })
 }
@@ -134,8 +135,16 @@ func (h *Handler) protect(what string, f func()) {
 	f()
 }
 
-// runEach runs hooks that may end a connection.
-func runEach(hooks []func(net.Conn) error, conn net.Conn) error {
+// runEach runs hooks that may end a connection, by an error or a panic.
+func runEach(hooks []func(net.Conn) error, conn net.Conn) (err error) {
+	if len(hooks) == 0 {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("hook panicked: %v", v)
+		}
+	}()
 	for _, f := range hooks {
 		if err := f(conn); err != nil {
 			return err

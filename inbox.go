@@ -32,6 +32,7 @@ func (in *inbox) put(ctx *Context, mode Mode) error {
 	refusal, work := in.admit(ctx, mode)
 	switch {
 	case refusal != nil && ctx.IsRequest():
+		ctx.inline = true // it is answered here, on the reader
 		return ctx.Error(refusal)
 	case refusal != nil:
 		return refusal // a notify would be lost in silence: the connection ends
@@ -45,16 +46,13 @@ func (in *inbox) put(ctx *Context, mode Mode) error {
 // While the queue is full the reader waits here, unless something is awaited
 // from the peer: the answer may be behind this message.
 func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
-	pressed, bound := in.conn.out.full(), in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for in.overfullLocked() && !in.closed {
-		if in.conn.client.pending.count() > 0 {
+		if in.awaitsPeer() {
 			return errOverrun, job{}
 		}
-		in.paused = true
-		in.changed.Wait()
-		in.paused = false
+		in.pauseLocked()
 	}
 	if in.closed {
 		return nil, job{}
@@ -70,13 +68,38 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 			in.draining = true
 			return nil, job{conn: in.conn}
 		}
-	case in.running < bound && !pressed:
+	case in.mayRunLocked():
 		in.running++
 		return nil, job{in.conn, ctx}
 	default:
 		in.enqueueLocked(&in.waiting, ctx)
 	}
 	return nil, job{}
+}
+
+// awaitsPeer reports whether anything of ours waits for a frame of the peer.
+func (in *inbox) awaitsPeer() bool {
+	return in.conn.client.pending.count() > 0 || in.conn.streams.waiting.Load() > 0
+}
+
+// pauseLocked waits until the queue shrinks or something is awaited. What the
+// reader has answered so far leaves before.
+func (in *inbox) pauseLocked() {
+	in.mu.Unlock()
+	in.conn.out.beforeRead()
+	in.mu.Lock()
+	if in.overfullLocked() && !in.closed && !in.awaitsPeer() {
+		in.paused = true
+		in.changed.Wait()
+		in.paused = false
+	}
+	in.conn.out.afterRead()
+}
+
+// mayRunLocked reports whether one more request may run now. Who makes it true
+// again calls resume, which waits for mu: nothing is queued in between unseen.
+func (in *inbox) mayRunLocked() bool {
+	return in.running < in.bound() && !in.conn.out.full()
 }
 
 func (in *inbox) overfullLocked() bool {
@@ -129,16 +152,15 @@ func (in *inbox) runConcurrent(ctx *Context) {
 }
 
 func (in *inbox) nextWaiting() *Context {
-	pressed, bound := in.conn.out.full(), in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !pressed && in.running <= bound {
+	in.running--
+	if in.mayRunLocked() {
 		if ctx := in.dequeueLocked(&in.waiting); ctx != nil {
+			in.running++
 			return ctx
 		}
-		in.waiting = nil
 	}
-	in.running--
 	in.quietLocked()
 	return nil
 }
@@ -146,10 +168,9 @@ func (in *inbox) nextWaiting() *Context {
 // resume starts requests that waited for the send queue to have room, or for
 // the bound to rise.
 func (in *inbox) resume() {
-	bound := in.bound()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for in.running < bound {
+	for len(in.waiting) > 0 && in.mayRunLocked() {
 		ctx := in.dequeueLocked(&in.waiting)
 		if ctx == nil {
 			return
@@ -159,10 +180,10 @@ func (in *inbox) resume() {
 	}
 }
 
-// callBegan says that something is awaited from the peer now: a paused reader
+// waitBegan says that something is awaited from the peer now: a paused reader
 // looks again, because the answer may be behind what it holds, and a request
 // may run in the place of the handler that waits.
-func (in *inbox) callBegan() {
+func (in *inbox) waitBegan() {
 	in.mu.Lock()
 	in.changed.Signal()
 	waiting := len(in.waiting) > 0
@@ -193,14 +214,16 @@ func (in *inbox) rememberLocked(ctx *Context) {
 }
 
 // answered drops a request that has its answer.
-func (in *inbox) answered(seq uint64) {
+func (in *inbox) answered(seq uint64, ctx *Context) {
 	left := in.conn.unanswered.Add(-1)
 	if left > 0 && !in.conn.has(capCancel) {
 		return
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	delete(in.active, seq)
+	if in.active[seq] == ctx { // the peer may have used the seq again
+		delete(in.active, seq)
+	}
 	delete(in.loose, seq)
 	in.quietLocked()
 }
@@ -278,9 +301,15 @@ func (in *inbox) quietLocked() {
 // ordered is still handled, so that a peer may say something and go.
 func (in *inbox) close() {
 	c := in.conn
-	for _, ctx := range in.dropWaiting() {
-		c.handler.runMessage("dropped hook", c.handler.hooks.Load().dropped, c.client, ctx.frame)
+	dropped := in.dropWaiting()
+	if len(dropped) == 0 {
+		return
 	}
+	c.client.hooks.add(func() {
+		for _, ctx := range dropped {
+			c.handler.runMessage("dropped hook", c.handler.hooks.Load().dropped, c.client, ctx.frame)
+		}
+	})
 }
 
 func (in *inbox) dropWaiting() []*Context {

@@ -58,7 +58,10 @@ func (k *keepalive) stop() {
 
 // tick looks at the connection, and decides when to look again.
 func (k *keepalive) tick() {
-	next, err := k.look(time.Now())
+	next, ping, err := k.look(time.Now())
+	if err == nil && ping {
+		err = k.ping()
+	}
 	if err != nil {
 		k.conn.shut(err)
 		return
@@ -70,29 +73,29 @@ func (k *keepalive) tick() {
 	}
 }
 
-func (k *keepalive) look(now time.Time) (next time.Duration, err error) {
+// look says when to look again, whether to ping, or why the connection is over.
+func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.conn.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
 		return k.awaitFirstLocked(now)
 	}
 	if !k.expires.IsZero() && !now.Before(k.expires) {
-		return 0, Errorf(CodeUnauthenticated, "the token expired")
+		return 0, false, Errorf(CodeUnauthenticated, "the token expired")
 	}
 	quiet := k.quietLocked(now)
 	dead := k.deadAfterLocked()
 	if quiet >= dead {
-		return 0, Errorf(CodeUnavailable, "nothing heard for %v", dead)
+		return 0, false, Errorf(CodeUnavailable, "nothing heard for %v", dead)
 	}
-	if k.pingDueLocked(now, quiet) {
+	if ping = k.pingDueLocked(now, quiet); ping {
 		k.pinged = now
-		err = k.ping()
 	}
 	next = min(k.every/ticksPerPing, dead-quiet)
 	if !k.expires.IsZero() {
 		next = min(next, k.expires.Sub(now))
 	}
-	return next, err
+	return next, ping, nil
 }
 
 // quietLocked is for how long nothing was heard.
@@ -148,19 +151,19 @@ func (k *keepalive) expireAt(t time.Time) {
 
 // awaitFirstLocked is look before the first frame of an accepted connection.
 // The ping half way lets a peer live that has nothing to say.
-func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, err error) {
+func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, ping bool, err error) {
 	limit := k.conn.limits.FirstFrame
 	since := now.Sub(k.began)
 	if since < limit/2 {
-		return limit/2 - since, nil
+		return limit/2 - since, false, nil
 	}
 	if since >= limit {
 		if k.frames.Load() > 0 {
-			return 0, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
+			return 0, false, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
 		}
-		return 0, Errorf(CodeUnavailable, "no whole frame within %v", limit)
+		return 0, false, Errorf(CodeUnavailable, "no whole frame within %v", limit)
 	}
-	return limit - since, k.ping()
+	return limit - since, true, nil
 }
 
 // excusedLocked says that silence proves nothing: we do not read, or the peer,

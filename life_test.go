@@ -435,7 +435,7 @@ func TestDrainAnswersWhatRuns(t *testing.T) {
 		_ = ctx.Write("done")
 	})
 	far.Handle("/echo", echo)
-	near, accepted := arpctest.Transports[2].Connect(t, arpc.NewHandler(), far)
+	near, accepted := arpctest.Transports[2].Connect(t, arpc.NewHandler(), far, arpc.WithHello(arpc.HelloNever))
 	slow := make(chan error, 1)
 	go func() { slow <- near.Call("/slow", nil, nil, arpctest.Wait) }()
 	arpctest.Receive(t, started, "slow call")
@@ -508,4 +508,83 @@ func TestADrainLetsASlowReaderHaveItsAnswers(t *testing.T) {
 			t.Errorf("%d bytes arrived", n)
 		}
 	})
+}
+
+func TestAPausedReaderHasAnsweredWhatItRead(t *testing.T) {
+	h := arpc.NewHandler()
+	h.SetLimits(arpc.Limits{QueueFrames: 4})
+	release := make(chan struct{})
+	h.Handle("/n", func(*arpc.Context) { <-release })
+	h.Handle("/i", echo, arpc.Inline)
+	p, _ := serveRaw(t, h)
+	burst := wire.Append(nil, wire.Header{Cmd: wire.Ping, Seq: 1}, "", nil)
+	burst = wire.Append(burst, wire.Header{Cmd: wire.Request, Seq: 2}, "/i", nil)
+	for range 10 {
+		burst = wire.Append(burst, wire.Header{Cmd: wire.Notify}, "/n", nil)
+	}
+	if _, err := p.conn.Write(burst); err != nil {
+		t.Fatal(err)
+	}
+	if pong, _ := p.next(); pong.Cmd != wire.Pong {
+		t.Errorf("%+v", pong.Header)
+	}
+	if answer, _ := p.next(); answer.Seq != 2 {
+		t.Errorf("%+v", answer.Header)
+	}
+	close(release)
+}
+
+func TestAHookDoesNotHoldUpTheNextConnection(t *testing.T) {
+	far := arpc.NewHandler()
+	far.HandleConnected(func(c *arpc.Client) { _ = c.Call("/never answered", nil, nil, time.Hour) })
+	far.Handle("/echo", echo)
+	dial := arpctest.Transports[1].Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
+	silent, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c, err := arpc.NewClient(dial, arpc.WithHandler(arpc.NewHandler()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call("/echo", nil, nil, arpctest.Wait); err != nil {
+		t.Error(err)
+	}
+	c.Stop()
+	arpctest.Closed(t, c.Done(), "client")
+}
+
+// metered is a connection with a Write of its own around a real socket.
+type metered struct {
+	*net.TCPConn
+	written *atomic.Int64
+}
+
+func (m metered) Write(p []byte) (int, error) {
+	m.written.Add(int64(len(p)))
+	return m.TCPConn.Write(p)
+}
+
+func TestAConnectionAroundASocketIsNotBypassed(t *testing.T) {
+	far := arpc.NewHandler()
+	far.Handle("/echo", echo)
+	open := arpctest.Transports[1].Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
+	var written atomic.Int64
+	c, err := arpc.NewClient(func() (net.Conn, error) {
+		nc, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return metered{nc.(*net.TCPConn), &written}, nil
+	}, arpc.WithHandler(arpc.NewHandler()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := written.Load()
+	if err := c.Call("/echo", "x", nil, arpctest.Wait); err != nil || written.Load() == before {
+		t.Errorf("%d bytes went through Write, %v", written.Load()-before, err)
+	}
+	c.Stop()
+	arpctest.Closed(t, c.Done(), "client")
 }

@@ -101,6 +101,7 @@ func (l Limits) orDefault() Limits {
 			*f.field = *f.fallback
 		}
 	}
+	l.Inflight = min(l.Inflight, 1<<slotBits) // no more can wait for an answer
 	for _, f := range []struct{ field, fallback *time.Duration }{
 		{&l.Handshake, &d.Handshake},
 		{&l.FirstFrame, &d.FirstFrame},

@@ -42,6 +42,7 @@ type outbox struct {
 	pressed  bool          // it was seen full: tell the inbox when it is not
 	appended uint64        // frames that senders ever appended
 	taken    uint64        // of them, those up to the end of chunk
+	before   uint64        // and those up to its beginning
 	inChunk  int           // frames of senders in chunk
 	held     int           // bytes of senders in chunk
 	batch    bool          // frames share WebSocket messages
@@ -59,12 +60,18 @@ type outbox struct {
 // errFull says that there is no room now.
 var errFull = errors.New("send queue full")
 
-// append puts a frame into the outbox and returns its number there.
+// append puts a frame into the outbox and returns its number there. The reader,
+// which must not wait, may go over the bound up to twice of it.
 // With errFull comes a channel that is closed when there is room.
-func (o *outbox) append(h wire.Header, method string, body []byte) (end uint64, room <-chan struct{}, err error) {
+func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool) (end uint64, room <-chan struct{}, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if room, err := o.admitLocked(); err != nil {
+	if onReader {
+		err = o.admitReaderLocked()
+	} else {
+		room, err = o.admitLocked()
+	}
+	if err != nil {
 		return 0, room, err
 	}
 	start := len(o.buf)
@@ -90,11 +97,8 @@ func (o *outbox) appendEncoded(frame []byte) (end uint64, room <-chan struct{}, 
 func (o *outbox) appendControl(frame []byte, wrapped bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil || o.finish {
-		return o.closedLocked()
-	}
-	if l := o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
-		return ErrOverstock
+	if err := o.admitReaderLocked(); err != nil {
+		return err
 	}
 	if wrapped {
 		o.endMessageLocked()
@@ -121,6 +125,18 @@ func (o *outbox) admitLocked() (room <-chan struct{}, err error) {
 		o.room = make(chan struct{})
 	}
 	return o.room, errFull
+}
+
+// admitReaderLocked is for what the reader sends: it does not wait, and a peer
+// that makes it send more than it reads loses the connection.
+func (o *outbox) admitReaderLocked() error {
+	if o.err != nil || o.finish {
+		return o.closedLocked()
+	}
+	if l := &o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
+		return errUnread
+	}
+	return nil
 }
 
 func (o *outbox) closedLocked() error {
@@ -367,7 +383,8 @@ func (o *outbox) swapLocked() {
 	}
 	o.endMessageLocked()
 	o.chunk, o.buf, o.off, o.message = o.buf, spare, 0, 0
-	o.held, o.inChunk, o.taken, o.frames = len(o.chunk), o.frames, o.appended, 0
+	o.held, o.inChunk, o.frames = len(o.chunk), o.frames, 0
+	o.before, o.taken = o.taken, o.appended
 }
 
 // restLocked gives the flusher's role up.
@@ -393,6 +410,12 @@ func (o *outbox) releaseLocked() {
 func (o *outbox) fill(source Source) {
 	w := FrameWriter{out: o, batch: o.sharesMessages(), message: len(o.chunk)}
 	defer w.endMessage()
+	defer func() {
+		if v := recover(); v != nil { // it may have left half a frame
+			o.conn.logPanic("source", "", v)
+			go o.conn.die(errInternal)
+		}
+	}()
 	for source != nil {
 		more := source.Fill(&w)
 		source = o.nextSource(source, more, w.Room() > 0)
@@ -480,7 +503,7 @@ func (o *outbox) left() uint64 {
 		<-quiet
 	}
 	if o.off == 0 {
-		return o.taken - uint64(o.inChunk)
+		return o.before
 	}
 	return o.taken
 }

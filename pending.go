@@ -49,7 +49,7 @@ type slot struct {
 func (p *pending) setLimit(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limit = n
+	p.limit = min(max(n, 0), 1<<slotBits)
 }
 
 // add makes a place for a call. It fails when 2^16 calls wait, and with errHeld,
@@ -158,7 +158,7 @@ func (p *pending) fail(lost error, left uint64) {
 
 // noLimit is for calls that are not held back: the protocol's own, and those of
 // handlers that the peer waits for.
-const noLimit = math.MaxInt / 2
+const noLimit = math.MaxInt - 1<<slotBits
 
 // count is how many calls wait for the peer.
 func (p *pending) count() int {

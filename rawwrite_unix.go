@@ -17,8 +17,13 @@ type rawWriter struct {
 }
 
 func newRawWriter(conn net.Conn) rawWriter {
-	plain, ok := conn.(syscall.Conn)
-	if !ok {
+	var plain syscall.Conn
+	switch conn := conn.(type) { // a type around one of these may well have a Write of its own
+	case *net.TCPConn:
+		plain = conn
+	case *net.UnixConn:
+		plain = conn
+	default:
 		return rawWriter{}
 	}
 	socket, err := plain.SyscallConn()

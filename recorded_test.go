@@ -61,7 +61,8 @@ type tapDirection struct {
 }
 
 func newTap(c net.Conn, r *recorder) *tap {
-	return &tap{c,
+	return &tap{
+		c,
 		tapDirection{r, "c->s", wire.NewDecoder(wire.MaxBody)},
 		tapDirection{r, "s->c", wire.NewDecoder(wire.MaxBody)},
 	}

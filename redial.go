@@ -29,6 +29,9 @@ const (
 	baseMemory   = 10 * time.Minute // for how long a server that did not is remembered as such
 )
 
+// minRefresh keeps a server whose tokens live shortly from being asked all the time.
+const minRefresh = time.Second
+
 // TokenFunc returns the token that a client shows. It is called for each
 // connection and before a token expires, one call at a time.
 type TokenFunc func(ctx context.Context) (string, error)
@@ -122,12 +125,11 @@ func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	cn := newConn(d.client, d.client.Handler, nc)
-	cn.hooked = make(chan struct{})
 	cn.start(func(err error) { d.ended(cn, err) })
 	return cn, nil
 }
 
-// open makes a connection the client's, and runs the connected hooks.
+// open makes a connection the client's.
 func (d *redialer) open(cn *conn) (*conn, error) {
 	c := d.client
 	if !cn.open() {
@@ -135,11 +137,10 @@ func (d *redialer) open(cn *conn) (*conn, error) {
 		return nil, cn.err()
 	}
 	c.setState(StateOpen, cn, nil)
+	c.hooks.add(func() { c.Handler.runConnected(c) })
 	if d.ctx.Err() != nil { // stopped meanwhile: Stop did not see this connection
 		cn.shut(context.Cause(d.ctx))
 	}
-	c.Handler.runConnected(c)
-	close(cn.hooked)
 	return cn, nil
 }
 
@@ -149,7 +150,6 @@ func (d *redialer) ended(cn *conn, err error) {
 	if !cn.wasOpen() {
 		return
 	}
-	<-cn.hooked // the disconnected hooks come after the connected ones
 	d.client.setState(StateWaiting, nil, err)
 	d.client.ended(err)
 }
@@ -171,7 +171,7 @@ func (d *redialer) run(cn *conn) {
 		cn, failures = d.again(delay, failures)
 	}
 	d.client.setState(StateClosed, nil, nil)
-	close(d.client.done)
+	d.client.hooks.add(func() { close(d.client.done) })
 }
 
 // again dials until it succeeds; nil means that the client was stopped.
@@ -211,7 +211,7 @@ func (d *redialer) scheduleRefresh(in time.Duration) {
 		d.refresh = nil
 	}
 	if in > 0 && d.token != nil && d.ctx.Err() == nil {
-		d.refresh = time.AfterFunc(in*3/4, d.refreshNow)
+		d.refresh = time.AfterFunc(max(in/4*3, minRefresh), d.refreshNow)
 	}
 }
 

@@ -31,6 +31,7 @@ type Stream struct {
 	chunks   []chunk // received and not read
 	unread   int     // their bytes
 	consumed int     // bytes read and not granted again
+	allowed  int     // bytes that the peer may send, where credit was agreed
 	credit   int     // bytes that may be sent; without credit agreed it does not count
 	sentEnd  bool    // our direction is over
 	gotEnd   bool    // theirs is
@@ -44,6 +45,13 @@ type chunk struct {
 	kind wire.Kind
 	body []byte
 }
+
+// maxChunks is how many messages of one stream may wait to be read: those without
+// a body need no credit.
+const maxChunks = 1 << 18
+
+// chunkCost is what holding a message costs beside its body, in bytes.
+const chunkCost = 64
 
 // ErrStreamClosed is returned by a stream that was closed on this side.
 var ErrStreamClosed = &Error{Code: CodeCanceled, Message: "stream closed"}
@@ -97,6 +105,9 @@ func (s *Stream) send(ctx context.Context, v any, last bool) error {
 	if err != nil {
 		return err
 	}
+	if err := cn.checkBody(s.method, body.b); err != nil {
+		return err
+	}
 	if len(body.b) == 0 && !last && !cn.has(capExtended) {
 		return Errorf(CodeInvalidArgument, "an empty message on a stream to a base peer, which would drop it")
 	}
@@ -105,6 +116,9 @@ func (s *Stream) send(ctx context.Context, v any, last bool) error {
 	}
 	h := wire.Header{Cmd: s.cmd(wire.Stream, last), Flags: cn.requestFlags(kind), Seq: s.id}
 	_, err = cn.send(h, s.method, body.b, sendOptions{timeout: TimeForever, done: ctx.Done()})
+	if err != nil {
+		s.refund(cn, len(body.b))
+	}
 	if last {
 		s.settle()
 	}
@@ -158,7 +172,9 @@ func (s *Stream) awaitCredit(ctx context.Context, cn *conn, n int, last bool) er
 		err := s.sendErrorLocked()
 		free := !cn.has(capCredit) || s.credit > 0 || n == 0
 		if err == nil && free {
-			s.credit -= n
+			if cn.has(capCredit) {
+				s.credit -= n
+			}
 			s.sentEnd = last
 		}
 		changed := s.changed
@@ -166,11 +182,16 @@ func (s *Stream) awaitCredit(ctx context.Context, cn *conn, n int, last bool) er
 		if err != nil || free {
 			return err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if !s.wait(ctx, changed) {
 			return contextual(ctx, ErrTimeout)
 		}
+	}
+}
+
+// refund gives back the credit of a message that was not sent.
+func (s *Stream) refund(cn *conn, n int) {
+	if cn.has(capCredit) {
+		s.addCredit(n)
 	}
 }
 
@@ -253,11 +274,28 @@ func (s *Stream) next(ctx context.Context) (chunk, error) {
 		if ok || err != nil {
 			return next, err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if !s.wait(ctx, changed) {
 			return chunk{}, contextual(ctx, ErrTimeout)
 		}
+	}
+}
+
+// wait waits for the stream to change, which the peer makes it do. The reader
+// must not wait for us meanwhile.
+func (s *Stream) wait(ctx context.Context, changed <-chan struct{}) bool {
+	s.mu.Lock()
+	cn := s.conn
+	s.mu.Unlock()
+	if cn != nil {
+		cn.streams.waiting.Add(1)
+		defer cn.streams.waiting.Add(-1)
+		cn.inbox.waitBegan()
+	}
+	select {
+	case <-changed:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -267,7 +305,7 @@ func (s *Stream) popLocked() (next chunk, ok bool, err error) {
 		next = s.chunks[0]
 		s.chunks[0] = chunk{}
 		s.chunks = s.chunks[1:]
-		s.unread -= len(next.body)
+		s.unread -= chunkCost + len(next.body)
 		return next, true, nil
 	case s.failure != nil:
 		return chunk{}, false, s.failure
@@ -283,11 +321,12 @@ func (s *Stream) popLocked() (next chunk, ok bool, err error) {
 // now and then, not a little each time.
 func (s *Stream) grantLocked(n int) int {
 	s.consumed += n
-	if s.conn == nil || s.gotEnd || s.closed || s.consumed < s.conn.limits.Window/2 {
+	if s.conn == nil || s.gotEnd || s.closed || !s.conn.has(capCredit) || s.consumed < s.conn.limits.Window/2 {
 		return 0
 	}
 	grant := s.consumed
 	s.consumed = 0
+	s.allowed += grant
 	return grant
 }
 
@@ -321,13 +360,18 @@ func (s *Stream) push(f *wire.Frame, limit int) bool {
 	switch {
 	case f.Flags&wire.Error != 0:
 		s.failure = streamFailure(f)
+	case len(f.Body) > 0 && s.allowed <= 0 && s.conn.has(capCredit):
+		return false // it was not granted
 	case len(f.Body) > 0 || !last:
+		if s.conn.has(capCredit) {
+			s.allowed -= len(f.Body)
+		}
 		s.chunks = append(s.chunks, chunk{f.Flags.Kind(), append([]byte(nil), f.Body...)})
-		s.unread += len(f.Body)
+		s.unread += chunkCost + len(f.Body)
 	}
 	s.gotEnd = last
 	s.wakeLocked()
-	return s.unread <= limit
+	return s.unread <= limit && len(s.chunks) <= maxChunks
 }
 
 func streamFailure(f *wire.Frame) error {
@@ -400,6 +444,7 @@ func (s *Stream) served() {
 	if !heard {
 		s.Close()
 	}
+	s.conn.streams.served()
 }
 
 func (s *Stream) String() string { return fmt.Sprintf("stream %d of %s", s.id, s.method) }

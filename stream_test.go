@@ -471,3 +471,28 @@ func TestASenderOfARefusedStreamIsTold(t *testing.T) {
 	}
 	<-s.Context().Done()
 }
+
+func TestCanceledStreamsCountAsLongAsTheirHandlersRun(t *testing.T) {
+	const limit = 8
+	h := arpc.NewHandler()
+	h.SetLimits(arpc.Limits{Streams: limit})
+	running := make(chan struct{}, 1000)
+	release := make(chan struct{})
+	defer close(release)
+	h.HandleStream("/s", func(*arpc.Stream) { running <- struct{}{}; <-release })
+	p, _ := serveRaw(t, h)
+	p.send(wire.Header{Cmd: wire.Request}, "arpc.hello", ourHello)
+	p.next()
+	for id := uint64(1); id <= 200; id++ {
+		p.send(wire.Header{Cmd: wire.Stream | wire.Opener, Seq: id}, "/s", "x")
+		p.send(wire.Header{Cmd: wire.Cancel | wire.Opener | wire.Last, Seq: id}, "", "")
+	}
+	p.send(wire.Header{Cmd: wire.Ping, Seq: 7}, "", "")
+	refused := 0
+	for f, ok := p.next(); ok && f.Cmd != wire.Pong; f, ok = p.next() {
+		refused++
+	}
+	if n := len(running); n > limit || refused != 200-limit {
+		t.Errorf("%d handlers run, limit %d; %d streams were refused", n, limit, refused)
+	}
+}

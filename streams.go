@@ -3,6 +3,7 @@ package arpc
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
@@ -20,7 +21,7 @@ const maxRecent = 256
 type streams struct {
 	conn *conn
 
-	mu     sync.Mutex // guards what follows; never held together with Stream.mu
+	mu     sync.Mutex // guards what follows; taken before Stream.mu, never under it
 	ours   map[uint64]*Stream
 	theirs map[uint64]*Stream
 	nextID uint64
@@ -28,6 +29,9 @@ type streams struct {
 	recent []uint64 // ids of theirs that are over, the oldest at place
 	place  int
 	ended  error
+
+	running int          // handlers of theirs that have not returned
+	waiting atomic.Int64 // readers and writers of streams that wait for the peer
 }
 
 // open gives a stream of ours its id.
@@ -44,7 +48,7 @@ func (t *streams) open(s *Stream) error {
 	t.ours[t.nextID] = s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn, s.id, s.credit = t.conn, t.nextID, t.window
+	s.conn, s.id, s.credit, s.allowed = t.conn, t.nextID, t.window, t.conn.limits.Window
 	return nil
 }
 
@@ -137,18 +141,26 @@ func (t *streams) accept(f *wire.Frame) (*Stream, error) {
 	case handle == nil:
 		t.rememberLocked(f.Seq)
 		return nil, ErrMethodNotFound
-	case len(t.theirs) >= c.limits.Streams:
+	case t.running >= c.limits.Streams: // a stream that was canceled counts as long as its handler runs
 		t.rememberLocked(f.Seq)
-		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", len(t.theirs), c.limits.Streams)
+		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", t.running, c.limits.Streams)
 	}
+	t.running++
 	s := newStream(c.ctx, c.client, string(f.Method), false)
-	s.conn, s.id, s.credit = c, f.Seq, t.window
+	s.conn, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
 	if t.theirs == nil {
 		t.theirs = map[uint64]*Stream{}
 	}
 	t.theirs[f.Seq] = s
 	go s.serve(handle)
 	return s, nil
+}
+
+// served counts a handler out.
+func (t *streams) served() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running--
 }
 
 // close ends all streams: the connection is gone.
@@ -206,7 +218,7 @@ func (c *conn) dropStream(s *Stream) {
 	if c.has(capCancel) {
 		h.Cmd, method = s.cmd(wire.Cancel, true), ""
 	}
-	_, _ = c.send(h, method, nil, sendOptions{cork: true})
+	_, _ = c.send(h, method, nil, sendOptions{onReader: true})
 	s.finish(Errorf(CodeResourceExhausted, "messages of the stream were not read in time"))
 }
 
@@ -218,7 +230,7 @@ func (c *conn) refuseStream(f *wire.Frame, why error) error {
 	if c.has(capErrors) {
 		h.Flags = wire.Error | c.appendError(buf, why)
 	}
-	_, err := c.send(h, string(f.Method), buf.b, sendOptions{timeout: TimeForever, cork: true})
+	_, err := c.send(h, string(f.Method), buf.b, sendOptions{onReader: true})
 	return err
 }
 

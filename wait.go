@@ -12,14 +12,17 @@ type wait struct {
 }
 
 func newWait(timeout time.Duration, done <-chan struct{}) *wait {
-	return &wait{done: done, timeout: timeout}
+	w := &wait{done: done, timeout: timeout}
+	if timeout < TimeForever {
+		w.deadline = time.Now().Add(timeout)
+	}
+	return w
 }
 
 // expired is closed to when the timeout passes; nil if it never does.
 func (w *wait) expired() <-chan time.Time {
 	if w.timer == nil && w.timeout < TimeForever {
-		w.timer = time.NewTimer(w.timeout)
-		w.deadline = time.Now().Add(w.timeout)
+		w.timer = time.NewTimer(w.left())
 	}
 	if w.timer == nil {
 		return nil
@@ -29,7 +32,7 @@ func (w *wait) expired() <-chan time.Time {
 
 // left is what remains of the timeout.
 func (w *wait) left() time.Duration {
-	if w.timer == nil {
+	if w.deadline.IsZero() {
 		return w.timeout
 	}
 	return max(0, time.Until(w.deadline))
@@ -39,13 +42,16 @@ func (w *wait) sendOptions() sendOptions {
 	return sendOptions{timeout: w.left(), done: w.done}
 }
 
-// until waits for a channel to close, and fails if it may not wait that long.
-func (w *wait) until(changed <-chan struct{}) error {
+// until waits for a channel to close, of two of them, and fails if it may not
+// wait that long.
+func (w *wait) until(changed, or <-chan struct{}) error {
 	if w.timeout <= 0 {
 		return ErrTimeout
 	}
 	select {
 	case <-changed:
+		return nil
+	case <-or:
 		return nil
 	case <-w.expired():
 		return ErrTimeout

@@ -1,11 +1,15 @@
 // Package middleware has middleware for the routes of an arpc.Handler.
 package middleware
 
-import "github.com/seed-fbfaa03e/arpc"
+import (
+	"errors"
+
+	"github.com/seed-fbfaa03e/arpc"
+)
 
 // Auth lets only those requests and notifies through for which allow returns
-// nil. A request that is refused is answered with the error, which should be an
-// *arpc.Error, and nothing behind the middleware runs.
+// nil. A request that is refused is answered with the error if it is or wraps an
+// *arpc.Error, else with permission_denied; nothing behind the middleware runs.
 //
 // Middleware does not guard the routes that were registered before it, so Auth
 // panics if the handler has any: it comes first. What a peer sends before it said
@@ -20,8 +24,12 @@ func Auth(h *arpc.Handler, allow func(*arpc.Context) error) {
 			return
 		}
 		ctx.Abort()
+		var coded *arpc.Error
+		if !errors.As(err, &coded) { // it is not for the peer
+			coded = arpc.Errorf(arpc.CodePermissionDenied, "not allowed")
+		}
 		if ctx.IsRequest() {
-			_ = ctx.Error(err) // a lost connection is told to the hooks
+			_ = ctx.Error(coded) // a lost connection is told to the hooks
 		}
 	})
 }

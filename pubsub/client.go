@@ -147,7 +147,11 @@ func (c *Client) restore(on *arpc.Client) {
 		return
 	}
 	for _, s := range subscriptions {
-		if err := s.subscribe(on); err != nil {
+		err := s.subscribe(on)
+		if errors.Is(err, arpc.ErrDisconnected) {
+			return // the next connection restores them all
+		}
+		if err != nil {
 			c.cfg.onError(s.topic, err)
 		}
 	}

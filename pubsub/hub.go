@@ -16,7 +16,7 @@ import (
 type Hub struct {
 	cfg config
 
-	mu     sync.Mutex // guards what follows; taken before a member's, never under it
+	mu     sync.Mutex // guards what follows; may be taken under a member's, never the other way round
 	codec  codec.Codec
 	topics map[string]*room
 	closed bool

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"context"
 	"sync"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -53,7 +54,7 @@ func (h *Hub) refuse(ctx *arpc.Context, err error) {
 func (h *Hub) join(ctx *arpc.Context) *member {
 	c := ctx.Client
 	m, _ := h.members.LoadOrStore(c, &member{client: c, topics: map[string]*subscription{}})
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && arpc.CodeOf(context.Cause(ctx)) != arpc.CodeCanceled {
 		h.leave(c, nil)
 	}
 	return m.(*member)

@@ -295,7 +295,7 @@ func TestPongsThatAreNeverReadEndTheConnection(t *testing.T) {
 				}
 				t.Error("all pings were taken")
 			}()
-			h.expectEnd(t, "send queue full")
+			h.expectEnd(t, "answers are not read")
 			p.Close()
 			<-flooding
 			if grown := heap() - before; grown > 1<<20 {

@@ -27,8 +27,9 @@ type socket struct {
 
 	messageTimeout time.Duration
 	inMessage      bool
-	armed          bool // a read deadline is set for the message
-	raw, payload   int  // bytes of this message: from the socket, and delivered
+	armed          bool          // a read deadline is set for the message
+	left           time.Duration // how long the message may still take, our own pauses not counted
+	raw, payload   int           // bytes of this message: from the socket, and delivered
 }
 
 // Read reads from the network.
@@ -44,8 +45,12 @@ func (s *socket) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	began := s.clock()
 	n, err := s.Conn.Read(p)
 	s.raw += n
+	if s.armed {
+		s.left -= time.Since(began)
+	}
 	if s.armed && errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &CloseError{Code: ClosePolicy, Reason: "message not whole in time"}
 	}
@@ -55,11 +60,21 @@ func (s *socket) Read(p []byte) (int, error) {
 // arm starts the clock of a message that is not whole yet. Most messages never
 // get here: they arrive in one read.
 func (s *socket) arm() error {
-	if s.armed || s.messageTimeout <= 0 {
+	if s.messageTimeout <= 0 {
 		return nil
 	}
-	s.armed = true
-	return s.Conn.SetReadDeadline(time.Now().Add(s.messageTimeout))
+	if !s.armed {
+		s.armed, s.left = true, s.messageTimeout
+	}
+	return s.Conn.SetReadDeadline(time.Now().Add(s.left))
+}
+
+// clock is the time, where it is needed.
+func (s *socket) clock() time.Time {
+	if !s.armed {
+		return time.Time{}
+	}
+	return time.Now()
 }
 
 func (s *socket) beginMessage() {
