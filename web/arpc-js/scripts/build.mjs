@@ -1,5 +1,5 @@
-// Builds dist/index.js (ESM, readable: the user's bundler minifies) and dist/arpc.js (one file for
-// <script>, global `arpc`). The declarations are tsc's.
+// Builds dist/index.js (ESM, with its names and lines: the user's bundler minifies) and dist/arpc.js
+// (one file for <script>, global `arpc`). The declarations are tsc's.
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -13,7 +13,9 @@ const common = {
   logLevel: "warning",
 };
 
-await build({ ...common, format: "esm", outfile: "dist/index.js" });
+// Constants are inlined here, where they are known to be some: in a bundle of a bundle they no
+// longer are, which costs a page 140 bytes.
+await build({ ...common, format: "esm", minifySyntax: true, outfile: "dist/index.js" });
 await build({
   ...common,
   format: "iife",

@@ -15,22 +15,22 @@ export interface BackoffOptions {
  * so that clients cut off at once do not come back at once.
  */
 export class Backoff {
-  readonly #min: number;
-  readonly #max: number;
-  readonly #stable: number;
-  readonly #random: () => number;
+  readonly #options: BackoffOptions;
   #attempt = 0;
 
-  constructor({ min = 500, max = 20_000, stable = 5_000, random = Math.random }: BackoffOptions) {
-    this.#min = min;
-    this.#max = max;
-    this.#stable = stable;
-    this.#random = random;
+  constructor(options: BackoffOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the waits over. */
+  reset(): void {
+    this.#attempt = 0;
   }
 
   /** The next wait in ms, after a connection that was open for `uptime` ms (0: never opened). */
   next(uptime: number): number {
-    if (uptime > 0 && uptime >= this.#stable) this.#attempt = 0;
-    return this.#random() * Math.min(this.#max, this.#min * 2 ** this.#attempt++);
+    const { min = 500, max = 20_000, stable = 5_000, random = Math.random } = this.#options;
+    if (uptime > 0 && uptime >= stable) this.reset();
+    return random() * Math.min(max, min * 2 ** this.#attempt++);
   }
 }

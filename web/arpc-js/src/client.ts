@@ -1,156 +1,98 @@
 import type {
   ApiShape,
   BodyArguments,
-  Calls,
+  Calls as CallsOf,
   Handles,
   Name,
   Notifies,
   ReplyOf,
   RequestOf,
 } from "./api.ts";
-import { Backoff, type BackoffOptions } from "./backoff.ts";
-import { type BodyKind, type Codec, decodeBody, encodeBody, json, type Payload } from "./codec.ts";
-import { Conn, type ConnLimits } from "./conn.ts";
+import { Calls } from "./calls.ts";
+import { type BodyKind, decodeBody, decodeObject, encodeBody, type Payload } from "./codec.ts";
+import type { Conn } from "./conn.ts";
+import { type ClientState, Dialer, type StateDetail } from "./dialer.ts";
 import { Emitter } from "./emitter.ts";
 import { ArpcError } from "./errors.ts";
 import { type HandleOptions, type Handler, type Middleware, Router } from "./handler.ts";
+import { HELLO_TIMEOUT, METHOD_GOAWAY, METHOD_TOKEN, PROTOCOL_PREFIX, positive } from "./hello.ts";
 import { Inbound } from "./inbound.ts";
-import { Outbox, type Outgoing } from "./outbox.ts";
-import { aborted, Pending, type WaitOptions } from "./pending.ts";
-import { CLOSE_BAD_FRAME, CLOSE_SILENT, type SocketConstructor } from "./socket.ts";
-import { StreamRefuser } from "./stream.ts";
 import {
+  type CallOptions,
+  type ClientEvents,
+  type ClientOptions,
+  type NotifyResult,
+  type Settings,
+  withDefaults,
+} from "./options.ts";
+import { Outbox, type Outgoing, tooBig } from "./outbox.ts";
+import { aborted, Pending, type WaitOptions } from "./pending.ts";
+import type { SocketConstructor } from "./socket.ts";
+import { checked, encodeRefusal } from "./structured.ts";
+import {
+  CMD_CANCEL,
   CMD_MASK,
   CMD_NOTIFY,
   CMD_REQUEST,
   CMD_RESPONSE,
   CMD_STREAM,
-  decodeText,
   encodeFrame,
+  encodeText,
   FLAG_ERROR,
+  FLAG_OUTSIDE,
   type Frame,
   type FrameError,
-  HEADER_LENGTH,
   KIND_SHIFT,
+  KIND_TEXT,
   kindOf,
+  STREAM_END,
 } from "./wire.ts";
-
-/**
- * Where a client is: `connecting` (dialing), `open` (ready), `waiting` (until it dials again) or
- * `closed` (for good).
- *
- *     connecting -> open -> waiting -> connecting …      any -> closed
- *     connecting -> waiting
- */
-export type ClientState = "connecting" | "open" | "waiting" | "closed";
-
-/** What goes with a change of state. */
-export interface StateDetail {
-  /** Why the connection ended, or could not be made (`waiting`). */
-  readonly error?: ArpcError;
-  /** Milliseconds until the next attempt (`waiting`). */
-  readonly delay?: number;
-}
-
-/** The events of a client, with their listeners' arguments. */
-export interface ClientEvents {
-  /** The client's state changed. */
-  state: [state: ClientState, detail: StateDetail];
-  /**
-   * Something failed that no promise tells: a handler or listener threw, a frame was bad, a topic
-   * could not be subscribed again. Without a listener it goes to the console.
-   */
-  error: [error: ArpcError];
-}
-
-/** Settings of a client. Times are in ms, sizes in bytes. */
-export interface ClientOptions {
-  /** Makes the sockets. Node below 22 has none: give it that of the `ws` package. @default the runtime's */
-  readonly WebSocket?: SocketConstructor;
-  /** How long a call waits for its answer, the wait for a connection included; 0 has no end. @default 10_000 */
-  readonly timeout?: number;
-  /** Most bytes of one frame's method and body, both ways. @default 1_048_576 */
-  readonly maxBody?: number;
-  /** Most calls and notifies that wait for a connection. @default 4_096 */
-  readonly maxQueue?: number;
-  /** Most bytes that wait for a connection, or in the socket. @default 16_777_216 */
-  readonly maxQueueBytes?: number;
-  /** How values become bodies. @default JSON */
-  readonly codec?: Codec;
-  /** When to dial again. */
-  readonly backoff?: BackoffOptions;
-  /** How long a dial may take, and the check of a password after it. @default 10_000 */
-  readonly connectTimeout?: number;
-  /** Silence after which the peer is pinged, if no call waits for it. @default 25_000 */
-  readonly pingInterval?: number;
-  /** Silence after a ping that ends the connection. @default 35_000 */
-  readonly pingTimeout?: number;
-}
-
-/** Settings of one call. */
-export interface CallOptions extends WaitOptions {
-  /** How to read a reply whose sender did not say what it is. @default JSON if it is JSON, else text */
-  readonly as?: BodyKind | undefined;
-}
-
-/**
- * What became of a notify: `sent` to the socket, `queued` until there is a connection, `dropped`
- * because the queue is full or the client is closed.
- */
-export type NotifyResult = "sent" | "queued" | "dropped";
 
 /**
  * One end of a connection that is made again whenever it is lost. It dials at once; what is called
  * before it is open waits.
  */
 export class Client<A extends ApiShape = ApiShape> {
-  readonly #url: string;
-  readonly #Socket: SocketConstructor;
-  readonly #limits: ConnLimits;
-  readonly #timeout: number;
-  readonly #maxQueueBytes: number;
-  readonly #codec: Codec;
-  readonly #backoff: Backoff;
+  /** @internal */
+  protected readonly settings: Settings;
   readonly #emitter: Emitter<ClientEvents>;
-  readonly #router: Router;
+  readonly #router: Router = new Router();
   readonly #inbound: Inbound;
   readonly #outbox: Outbox;
-  readonly #pending = new Map<bigint, Pending>();
-  #seq = 0n;
-
-  #state: ClientState = "connecting";
-  #conn: Conn | undefined;
-  #openedAt: number | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #calls: Calls;
+  readonly #dialer: Dialer;
   #reporting = false;
 
   /** @internal */
   constructor(url: string, Socket: SocketConstructor, options: ClientOptions) {
-    this.#url = url;
-    this.#Socket = Socket;
-    const maxBody = options.maxBody ?? 1 << 20;
-    this.#limits = {
-      maxBody,
-      connectTimeout: options.connectTimeout ?? 10_000,
-      pingInterval: options.pingInterval ?? 25_000,
-      pingTimeout: options.pingTimeout ?? 35_000,
-    };
-    this.#timeout = options.timeout ?? 10_000;
-    this.#maxQueueBytes = options.maxQueueBytes ?? 16 << 20;
-    this.#codec = options.codec ?? json;
-    this.#backoff = new Backoff(options.backoff ?? {});
+    const settings = withDefaults(options);
     const report = (error: unknown): void => this.report(error);
+    const changed = (): void => this.#progress();
+    const inflight = (): number => this.#calls.inflight;
+    this.settings = settings;
     this.#emitter = new Emitter(report);
-    this.#router = new Router();
-    this.#inbound = new Inbound(this.#router, this.#codec, maxBody, report);
-    this.#outbox = new Outbox(options.maxQueue ?? 4096, this.#maxQueueBytes);
-    this.#dial();
+    this.#inbound = new Inbound(this.#router, settings.codec, { inflight, changed, report });
+    this.#outbox = new Outbox(settings);
+    this.#calls = new Calls((call) => {
+      this.#outbox.delete(call);
+      this.#progress();
+    });
+    this.#dialer = new Dialer(url, Socket, settings, {
+      frame: (frame, conn) => this.#dispatch(frame, conn),
+      greet: (conn) => this.greet(conn),
+      renew: (token, conn) => this.#renew(token, conn),
+      isIdle: () => inflight() === 0,
+      isDone: () => inflight() + this.#inbound.open === 0,
+      changed: (...change) => this.#changed(...change),
+      report,
+    });
+    void this.#dialer.dial();
     listen("addEventListener", this.#onOnline);
   }
 
   /** Where the client is. */
   get state(): ClientState {
-    return this.#state;
+    return this.#dialer.state;
   }
 
   /** Listens to an event; returns the undo. */
@@ -167,13 +109,13 @@ export class Client<A extends ApiShape = ApiShape> {
    * `unavailable` when the connection is lost (`sent` tells whether the peer may have got it),
    * `resource_exhausted` when the queue is full or the body too big, `invalid_argument`.
    */
-  async call<M extends Name<Calls<A>>>(
+  async call<M extends Name<CallsOf<A>>>(
     method: M,
-    ...args: BodyArguments<RequestOf<Calls<A>, M>, CallOptions>
-  ): Promise<ReplyOf<Calls<A>, M>> {
+    ...args: BodyArguments<RequestOf<CallsOf<A>, M>, CallOptions>
+  ): Promise<ReplyOf<CallsOf<A>, M>> {
     const [body, options = {}] = args as [body?: unknown, options?: CallOptions];
-    const { flag, body: bytes } = await this.request(method, this.encode(body), options);
-    return this.decode(bytes, flag, options.as) as ReplyOf<Calls<A>, M>;
+    const answer = checked(await this.request(method, this.encode(body), options));
+    return this.decode(answer.body, answer.flag, options.as) as ReplyOf<CallsOf<A>, M>;
   }
 
   /**
@@ -184,18 +126,22 @@ export class Client<A extends ApiShape = ApiShape> {
     method: M,
     ...[body]: BodyArguments<Notifies<A>[M], never>
   ): NotifyResult {
-    const bytes = this.#encode(CMD_NOTIFY, method, 0n, this.encode(body));
-    const outgoing = { bytes, sent: false };
-    if (!this.#send(outgoing, this.#ready)) return "dropped";
-    return outgoing.sent ? "sent" : "queued";
+    const outgoing: Outgoing = {
+      bytes: this.#encode(CMD_NOTIFY, 0, method, 0n, this.encode(body)),
+      conn: undefined,
+      fail: (code, message) => this.report(new ArpcError(code, message)),
+    };
+    if (!this.#send(outgoing)) return "dropped";
+    return outgoing.conn ? "sent" : "queued";
   }
 
   /**
    * Handles what the peer calls or notifies by a method. What the handler returns, or resolves
-   * with, is the reply; what it throws is the error: the text of an ArpcError, `internal error`
-   * for all else (which the `error` event tells). Requests run concurrently, notifies in order.
+   * with, is the reply; what it throws is the error: an ArpcError as it is, `internal error` for
+   * all else (which the `error` event tells). Requests run concurrently, notifies in order.
    * @returns the undo.
-   * @throws ArpcError `already_exists` when the method has a handler.
+   * @throws ArpcError `already_exists` when the method has a handler, `invalid_argument` when it
+   * begins with `arpc.`: those are the protocol's.
    */
   handle<M extends Name<Handles<A>>>(
     method: M,
@@ -220,15 +166,12 @@ export class Client<A extends ApiShape = ApiShape> {
    * no timer and no listener is left. Closing again does nothing.
    */
   close(): void {
-    if (this.#state === "closed") return;
-    clearTimeout(this.#timer);
+    if (this.state === "closed") return;
     listen("removeEventListener", this.#onOnline);
-    this.#conn?.close();
-    this.#conn = undefined;
-    this.#setState("closed", {});
+    this.#dialer.close();
     this.#outbox.clear();
-    this.#inbound.clear();
-    this.#failPending("the client was closed");
+    this.#calls.fail(true, "the client was closed");
+    this.#calls.close();
     this.#emitter.clear();
   }
 
@@ -246,39 +189,41 @@ export class Client<A extends ApiShape = ApiShape> {
 
   /** @internal */
   protected encode(value: unknown): Payload {
-    return encodeBody(value, this.#codec);
+    return encodeBody(value, this.settings.codec);
   }
 
   /** @internal */
   protected decode(bytes: Uint8Array, flag: number, as?: BodyKind): unknown {
-    return decodeBody(bytes, kindOf(flag), this.#codec, as);
+    return decodeBody(bytes, kindOf(flag), this.settings.codec, as);
   }
 
   /**
-   * Sends a request; resolves with the answer, rejects with the peer's error or our own.
-   * @param conn the connection to use before the client is open. @internal
+   * Sends a request; resolves with the answer, which may be an error, or rejects with ours.
+   * @param conn the connection to use, ready or not; without it the request waits for one.
+   * @internal
    */
-  protected async request(
+  protected request(
     method: string,
     payload: Payload,
-    { timeout = this.#timeout, signal }: WaitOptions,
-    conn: Conn | undefined = this.#ready,
+    { timeout = this.settings.timeout, signal }: WaitOptions,
+    conn?: Conn,
+    flag = 0,
   ): Promise<Frame> {
+    if (this.state === "closed") throw new ArpcError("unavailable", "the client is closed");
     if (signal?.aborted) throw aborted(signal.reason);
-    const seq = ++this.#seq;
-    const bytes = this.#encode(CMD_REQUEST, method, seq, payload);
-    const pending: Pending = new Pending(bytes, { timeout, signal }, () => {
-      this.#pending.delete(seq);
-      this.#outbox.delete(pending);
-    });
-    this.#pending.set(seq, pending);
-    if (!this.#send(pending, conn)) {
-      if (this.#state === "closed") pending.fail("unavailable", "the client is closed");
-      else pending.fail("resource_exhausted", "the queue is full");
+    const seq = this.#calls.next();
+    const bytes = this.#encode(CMD_REQUEST, flag, method, seq, payload);
+    const call = this.#calls.add(seq, bytes, { timeout, signal });
+    if (!(conn ? this.#give(call, conn) : this.#send(call))) {
+      if (conn) call.fail("unavailable", "the connection was lost");
+      else call.fail("resource_exhausted", "the queue is full");
     }
-    const answer = await pending.answer;
-    if (answer.flag & FLAG_ERROR) throw remoteError(decodeText(answer.body));
-    return answer;
+    return call.answer;
+  }
+
+  /** Whether there is a connection that new work may be given to. @internal */
+  protected get isReady(): boolean {
+    return this.#dialer.ready !== undefined;
   }
 
   /** What must be done on a new connection before it is `open`. @internal */
@@ -297,132 +242,116 @@ export class Client<A extends ApiShape = ApiShape> {
     return false;
   }
 
-  /** The connection, if it is ready for use. */
-  get #ready(): Conn | undefined {
-    return this.#state === "open" ? this.#conn : undefined;
-  }
-
-  #encode(cmd: number, method: string, seq: bigint, { kind, bytes }: Payload): Uint8Array {
-    let encoded: Uint8Array;
+  #encode(
+    cmd: number,
+    flag: number,
+    method: string,
+    seq: bigint,
+    { kind, bytes }: Payload,
+  ): Uint8Array {
+    const maxBody = this.#dialer.conn?.maxBody ?? this.settings.maxBody;
+    let frame: Uint8Array;
     try {
-      encoded = encodeFrame({ cmd, flag: kind << KIND_SHIFT, method, seq, body: bytes });
+      frame = encodeFrame({ cmd, flag: flag | (kind << KIND_SHIFT), method, seq, body: bytes });
     } catch (cause) {
       throw new ArpcError("invalid_argument", (cause as FrameError).message, { cause });
     }
-    const { maxBody } = this.#limits;
-    if (encoded.length - HEADER_LENGTH > maxBody) {
-      throw new ArpcError("resource_exhausted", `body over ${maxBody} bytes`);
-    }
-    return encoded;
+    const refusal = tooBig(frame, maxBody);
+    if (refusal) throw refusal;
+    return frame;
   }
 
-  /** Sends now, or as soon as there is a connection; false when it would be too much, or in vain. */
-  #send(outgoing: Outgoing, conn: Conn | undefined): boolean {
-    if (conn && conn.bufferedAmount > this.#maxQueueBytes) return false;
-    outgoing.sent = conn?.send(outgoing.bytes) ?? false;
-    return outgoing.sent || (this.#state !== "closed" && this.#outbox.add(outgoing));
+  /** Sends now, or as soon as it can be; false when it would be too much, or in vain. */
+  #send(outgoing: Outgoing): boolean {
+    const conn = this.#dialer.ready;
+    if (conn && conn.bufferedAmount > this.settings.maxQueueBytes) return false;
+    return this.#transmit(outgoing) || (this.state !== "closed" && this.#outbox.add(outgoing));
   }
 
-  #dial(): void {
-    this.#timer = undefined;
-    const conn: Conn = new Conn(new this.#Socket(this.#url), this.#limits, {
-      open: () => this.#greeted(conn),
-      frame: (frame) => this.#dispatch(frame, conn, refuser),
-      close: (reason) => this.#lost(reason),
-      idle: () => this.#pending.size === 0,
-    });
-    const refuser = new StreamRefuser();
-    this.#conn = conn;
-    this.#setState("connecting", {});
-  }
-
-  #greeted(conn: Conn): void {
-    const greeting = this.greet(conn);
-    if (!greeting) {
-      this.#setState("open", {});
-      return;
-    }
-    greeting.then(
-      () => {
-        if (conn === this.#conn) this.#setState("open", {});
-      },
-      (error) => conn.fail(CLOSE_SILENT, ArpcError.from(error)),
-    );
-  }
-
-  #lost(reason: ArpcError): void {
-    this.#conn = undefined;
-    const uptime = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
-    const delay = this.#backoff.next(uptime);
-    this.#timer = setTimeout(() => this.#redial(), delay);
-    this.#failPending("the connection was lost", reason);
-    this.#setState("waiting", { error: reason, delay });
-    // The others are the network's doing, and the state event tells those.
-    if (reason.code !== "unavailable") this.report(reason);
-  }
-
-  #redial(): void {
-    try {
-      this.#dial();
-    } catch (error) {
-      this.#lost(new ArpcError("unavailable", "dialing failed", { cause: error }));
-    }
-  }
-
-  readonly #onOnline = (): void => {
-    if (this.#state !== "waiting") return;
-    clearTimeout(this.#timer);
-    this.#redial();
+  /**
+   * Sends now; false when it has to wait: for a connection, or because the peer works on as many
+   * calls as it wants. As many more as it has open here may be needed to answer those.
+   */
+  readonly #transmit = (outgoing: Outgoing): boolean => {
+    const conn = this.#dialer.ready;
+    if (!conn) return false;
+    const isCall = outgoing instanceof Pending;
+    if (isCall && this.#calls.inflight >= conn.agreed.inflight + this.#inbound.open) return false;
+    return this.#give(outgoing, conn);
   };
 
-  /** The only place the state changes. */
-  #setState(state: ClientState, detail: StateDetail): void {
-    const before = this.#state;
-    if (state === before) return;
-    this.#state = state;
-    this.#openedAt = state === "open" ? performance.now() : undefined;
+  #give(outgoing: Outgoing, conn: Conn): boolean {
+    // It may have been encoded before the peer said what it takes.
+    const refusal = tooBig(outgoing.bytes, conn.maxBody);
+    if (refusal) {
+      outgoing.fail(refusal.code, refusal.message);
+      return true;
+    }
+    if (!conn.send(outgoing.bytes)) return false;
+    outgoing.conn = conn;
+    if (outgoing instanceof Pending) {
+      this.#calls.inflight++;
+      this.#inbound.resume();
+    }
+    return true;
+  }
+
+  /** A call, or what the peer asked for, began or ended: others may have waited for that. */
+  #progress(): void {
+    this.#dialer.leaveIfDone();
+    this.#outbox.flush(this.#transmit, false);
+  }
+
+  readonly #onOnline = (): void => this.#dialer.hurry();
+
+  #changed(state: ClientState, detail: StateDetail, before: ClientState): void {
     if (before === "open" || state === "closed") this.lost();
     if (state === "open") {
       this.opened();
-      this.#outbox.flush((bytes) => this.#conn?.send(bytes) ?? false);
+      this.#outbox.flush(this.#transmit, true);
+    } else if (state !== "connecting") {
+      const reason = detail.error ?? new ArpcError("unavailable", "the client was closed");
+      this.#inbound.lost(reason, state === "closed");
+      this.#calls.fail(false, "the connection was lost", reason);
     }
     this.#emitter.emit("state", state, detail);
   }
 
-  /** Fails the calls the peer may have, and with the client closed those it cannot have too. */
-  #failPending(message: string, cause?: ArpcError): void {
-    for (const pending of this.#pending.values()) {
-      if (pending.sent || this.#state === "closed") pending.fail("unavailable", message, cause);
-    }
+  async #renew(token: string, conn: Conn): Promise<number> {
+    const payload = { kind: KIND_TEXT, bytes: encodeText(token) } as const;
+    const options = { timeout: HELLO_TIMEOUT };
+    const answer = this.request(METHOD_TOKEN, payload, options, conn, FLAG_OUTSIDE);
+    const { expires } = decodeObject(checked(await answer).body);
+    return positive(expires, 0);
   }
 
-  #dispatch(frame: Frame, conn: Conn, refuser: StreamRefuser): void {
-    switch (frame.cmd & CMD_MASK) {
-      case CMD_RESPONSE:
-        // An answer nobody waits for came too late, or twice.
-        this.#pending.get(frame.seq)?.settle(frame);
-        return;
-      case CMD_REQUEST:
-        void this.#inbound.request(frame, conn);
-        return;
-      case CMD_NOTIFY:
-        if (!this.takeNotify(frame)) this.#inbound.notify(frame, conn);
-        return;
-      case CMD_STREAM:
-        refuser.refuse(frame, conn);
-        return;
-      default: {
-        const reason = `bad frame: command ${frame.cmd & CMD_MASK} was not agreed`;
-        conn.fail(CLOSE_BAD_FRAME, new ArpcError("unimplemented", reason));
+  /** Takes a frame to where it belongs. One that is not known is from a later version. */
+  #dispatch(frame: Frame, conn: Conn): void {
+    const command = frame.cmd & CMD_MASK;
+    if (command === CMD_RESPONSE) {
+      this.#calls.settle(frame);
+    } else if (command === CMD_REQUEST || command === CMD_NOTIFY) {
+      if (frame.method.startsWith(PROTOCOL_PREFIX)) this.#dispatchProtocol(frame, conn);
+      else if (command === CMD_REQUEST || !this.takeNotify(frame)) {
+        this.#inbound.receive(frame, conn);
       }
+    } else if (command === CMD_STREAM) {
+      conn.streams.refuse(frame, conn);
+    } else if (command === CMD_CANCEL && conn.has("cancel") && !(frame.cmd & STREAM_END)) {
+      this.#inbound.cancel(frame.seq);
     }
   }
-}
 
-/** The error in a base peer's answer, which is a text and nothing more. */
-function remoteError(text: string): ArpcError {
-  const code = text === "method not found" ? "not_found" : "unknown";
-  return new ArpcError(code, text, { sent: true, remote: true });
+  /** Takes a request or notify of the protocol itself. */
+  #dispatchProtocol(frame: Frame, conn: Conn): void {
+    if ((frame.cmd & CMD_MASK) === CMD_REQUEST) {
+      const error = new ArpcError("not_found", "method not found");
+      conn.send(encodeRefusal(frame, error, true, FLAG_ERROR | FLAG_OUTSIDE));
+    } else if (frame.method === METHOD_GOAWAY) {
+      const { delay, until } = decodeObject(frame.body);
+      this.#dialer.leave(positive(delay, 0), positive(until, 0));
+    }
+  }
 }
 
 /** Adds or removes the listener to `online`, where the runtime has that event. */

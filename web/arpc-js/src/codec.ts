@@ -1,6 +1,7 @@
 import { ArpcError } from "./errors.ts";
 import {
   decodeText,
+  EMPTY,
   encodeText,
   KIND_BYTES,
   KIND_TEXT,
@@ -29,7 +30,7 @@ export interface Payload {
 }
 
 /** An empty body of no kind: what `undefined` is. */
-export const emptyPayload: Payload = { kind: KIND_UNKNOWN, bytes: new Uint8Array(0) };
+export const emptyPayload: Payload = { kind: KIND_UNKNOWN, bytes: EMPTY };
 
 /** The default codec. NaN and the infinities become null, as JSON has it. */
 export const json: Codec = {
@@ -42,6 +43,15 @@ export const json: Codec = {
   decode: (bytes) => JSON.parse(decodeText(bytes)) as unknown,
 };
 
+/** The members of the JSON object in a body of the protocol; none if it is anything else. */
+export function decodeObject(bytes: Uint8Array): Partial<Record<string, unknown>> {
+  try {
+    return Object(json.decode(bytes));
+  } catch {
+    return {};
+  }
+}
+
 /**
  * Encodes a value: undefined as nothing, a string as text, an ArrayBuffer or a view of one as
  * bytes, an Error as its text, all else by the codec. The payload may share the value's memory.
@@ -50,7 +60,6 @@ export const json: Codec = {
 export function encodeBody(value: unknown, codec: Codec): Payload {
   if (value === undefined) return emptyPayload;
   if (typeof value === "string") return text(value);
-  if (value instanceof Uint8Array) return { kind: KIND_BYTES, bytes: value };
   if (value instanceof ArrayBuffer) return { kind: KIND_BYTES, bytes: new Uint8Array(value) };
   if (ArrayBuffer.isView(value)) {
     const { buffer, byteOffset, byteLength } = value;

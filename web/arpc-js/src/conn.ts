@@ -1,4 +1,7 @@
+import { Batch } from "./batch.ts";
 import { ArpcError } from "./errors.ts";
+import { type Agreement, BASE, type Capability, decodeHello, HELLO_TIMEOUT } from "./hello.ts";
+import type { Settings } from "./options.ts";
 import {
   CLOSE_BAD_FRAME,
   CLOSE_NORMAL,
@@ -8,14 +11,20 @@ import {
   SOCKET_OPEN,
   type Socket,
 } from "./socket.ts";
+import { StreamRefuser } from "./stream.ts";
+import { Timer } from "./timer.ts";
 import {
+  CMD_CANCEL,
   CMD_MASK,
   CMD_PING,
   CMD_PONG,
+  CMD_RESPONSE,
   encodeFrame,
+  eraseKind,
   type Frame,
   FrameDecoder,
   type FrameError,
+  KIND_MASK,
 } from "./wire.ts";
 
 /** Frames, or ms, of work in one turn; then other tasks of the page get theirs. */
@@ -24,20 +33,24 @@ const TURN_MS = 8;
 
 /** What a connection tells its owner. After `close` it tells nothing more. */
 export interface ConnEvents {
+  /** Ready for use: hello is answered, or not said. */
   open(): void;
-  /** A frame other than ping and pong, in the order of arrival. */
-  frame(frame: Frame): void;
+  /** Hello is not answered. The connection is of no use then. */
+  deaf(): void;
+  /** A frame other than ping, pong and the answer to hello, in the order of arrival. */
+  frame(frame: Frame, conn: Conn): void;
+  /** All that arrived was told. */
+  read(): void;
   close(reason: ArpcError): void;
-  /** Whether the peer owes nothing: only then is it pinged. */
-  idle(): boolean;
+  /** Whether the peer owes no answer: only then is it pinged. */
+  isIdle(): boolean;
 }
 
-/** Bounds of a connection; all times in ms. */
-export interface ConnLimits {
-  readonly maxBody: number;
-  readonly connectTimeout: number;
-  readonly pingInterval: number;
-  readonly pingTimeout: number;
+/** The hello of a connection. */
+export interface Greeting {
+  readonly frame: Uint8Array;
+  /** Whether a server that knows no hello will do. */
+  readonly mayFallBack: boolean;
 }
 
 /**
@@ -46,26 +59,42 @@ export interface ConnLimits {
  */
 export class Conn {
   readonly #socket: Socket;
-  readonly #limits: ConnLimits;
+  readonly #settings: Settings;
   readonly #decoder: FrameDecoder;
+  readonly #batch: Batch;
+  readonly #timer = new Timer();
+  /** The streams of the peer. */
+  readonly streams: StreamRefuser = new StreamRefuser();
   // Undefined once the connection is dead.
   #events: ConnEvents | undefined;
-  #abort: AbortController | undefined;
 
-  // Reader state. #draining also holds between a turn and its continuation.
-  #draining = false;
+  // What the ends know of each other. #greeting is undefined once hello is answered.
+  #greeting: Greeting | undefined;
+  /** What both ends keep to. */
+  agreed: Agreement = BASE;
+  #knowsKinds = false;
+
+  // Reader state.
+  /** Whether something arrived that was not told yet. */
+  isReading = false;
   #ending: ArpcError | undefined;
   #socketError: unknown;
 
   // Keepalive state.
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #heardAt = 0;
   #pinged = false;
 
-  constructor(socket: Socket, limits: ConnLimits, events: ConnEvents) {
+  constructor(
+    socket: Socket,
+    settings: Settings,
+    greeting: Greeting | undefined,
+    events: ConnEvents,
+  ) {
     this.#socket = socket;
-    this.#limits = limits;
-    this.#decoder = new FrameDecoder(limits.maxBody);
+    this.#settings = settings;
+    this.#greeting = greeting;
+    this.#decoder = new FrameDecoder(settings.maxBody);
+    this.#batch = new Batch((message) => this.#write(message));
     this.#events = events;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
@@ -75,33 +104,39 @@ export class Conn {
       this.#socketError = event.error;
     };
     socket.onclose = (event: { code: number; reason: string }) => this.#closed(event);
-    this.#timer = setTimeout(
-      () => this.fail(CLOSE_SILENT, new ArpcError("unavailable", "connecting took too long")),
-      limits.connectTimeout,
-    );
+    this.#timer.set(settings.connectTimeout, () => this.#silent("connecting took too long"));
   }
 
-  /** Aborted when the connection is dead. */
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (!this.#events) this.#abort.abort();
-    return this.#abort.signal;
+  /** Whether a capability was agreed to. */
+  has(capability: Capability): boolean {
+    return this.agreed.caps.includes(capability);
   }
 
-  /** Bytes given to the socket that have not left yet. */
+  /** Most bytes of method and body that may be sent. */
+  get maxBody(): number {
+    return Math.min(this.#settings.maxBody, this.agreed.body);
+  }
+
+  /** Bytes on their way that have not left yet. */
   get bufferedAmount(): number {
-    return this.#socket.bufferedAmount;
+    return this.#socket.bufferedAmount + this.#batch.length;
   }
 
-  /** Sends the bytes of whole frames as one message; false when nothing can be sent any more. */
+  /** Sends an encoded frame, which becomes the connection's; false when nothing can be sent. */
   send(bytes: Uint8Array): boolean {
     if (!this.#events || this.#socket.readyState !== SOCKET_OPEN) return false;
-    // Encoded frames own their buffer and fill it; an ArrayBuffer is what every runtime takes.
-    this.#socket.send(bytes.buffer as ArrayBuffer);
+    if (!this.#knowsKinds) eraseKind(bytes);
+    if (this.has("batch")) this.#batch.add(bytes);
+    else this.#write(bytes);
     return true;
   }
 
-  /** Ends the connection at the owner's will: no event follows. */
+  /** Tells a peer that knows the word that nobody waits for the answer any more. */
+  cancel(seq: bigint): void {
+    if (this.has("cancel")) this.#control(CMD_CANCEL, seq);
+  }
+
+  /** Ends the connection at the owner's will: no event follows. What was sent leaves before. */
   close(): void {
     this.#die(CLOSE_NORMAL, "");
   }
@@ -115,21 +150,55 @@ export class Conn {
   #die(code: number, reason: string): ConnEvents | undefined {
     const events = this.#events;
     if (!events) return undefined;
+    this.#batch.flush();
     this.#events = undefined;
-    clearTimeout(this.#timer);
+    this.#timer.clear();
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
     // A socket of `ws` that is closed while it dials throws an error nobody listens to.
     socket.onerror = () => {};
     socket.close(code, reason);
-    this.#abort?.abort();
     return events;
   }
 
+  #silent(message: string): void {
+    this.fail(CLOSE_SILENT, new ArpcError("unavailable", message));
+  }
+
+  #write(message: Uint8Array): void {
+    // Messages own their buffer and fill it; an ArrayBuffer is what every runtime takes.
+    if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(message.buffer as ArrayBuffer);
+  }
+
   #opened(): void {
-    clearTimeout(this.#timer);
+    if (!this.#greeting) {
+      this.#ready();
+      return;
+    }
+    this.send(this.#greeting.frame);
+    this.#timer.set(HELLO_TIMEOUT, () => this.#greeted());
+  }
+
+  /** Hello was answered, or was not in time. */
+  #greeted(answer?: Frame): void {
+    const mayFallBack = this.#greeting?.mayFallBack;
+    this.#greeting = undefined;
+    try {
+      const agreed = answer && decodeHello(answer);
+      if (!agreed && !mayFallBack) throw new ArpcError("unavailable", "the server says no hello");
+      this.agreed = agreed ?? BASE;
+    } catch (refusal) {
+      this.fail(CLOSE_NORMAL, refusal as ArpcError);
+      return;
+    }
+    this.#knowsKinds ||= this.has("kind");
+    if (answer) this.#ready();
+    else this.#events?.deaf();
+  }
+
+  #ready(): void {
     this.#heard();
-    this.#watch(this.#limits.pingInterval);
+    this.#check();
     this.#events?.open();
   }
 
@@ -137,7 +206,7 @@ export class Conn {
     const text = `connection closed (${code}${reason && `: ${reason}`})`;
     this.#ending = new ArpcError("unavailable", text, { cause: this.#socketError });
     // What arrived before the close is still worked off, in its turns.
-    if (!this.#draining) this.#drain();
+    if (!this.isReading) this.#drain();
   }
 
   #received(data: unknown): void {
@@ -147,11 +216,11 @@ export class Conn {
     }
     this.#heard();
     this.#decoder.push(new Uint8Array(data as ArrayBuffer));
-    if (!this.#draining) this.#drain();
+    if (!this.isReading) this.#drain();
   }
 
   #drain(): void {
-    this.#draining = true;
+    this.isReading = true;
     const until = performance.now() + TURN_MS;
     for (let frames = 0; this.#events; frames++) {
       if (frames === TURN_FRAMES || (frames > 0 && performance.now() >= until)) {
@@ -162,8 +231,9 @@ export class Conn {
       if (!frame) break;
       this.#dispatch(frame);
     }
-    this.#draining = false;
+    this.isReading = false;
     if (this.#ending) this.fail(CLOSE_NORMAL, this.#ending);
+    else this.#events?.read();
   }
 
   #next(): Frame | undefined {
@@ -180,44 +250,52 @@ export class Conn {
   }
 
   #dispatch(frame: Frame): void {
+    // Who says what its bodies are reads what ours are.
+    if (frame.flag & KIND_MASK) this.#knowsKinds = true;
     const command = frame.cmd & CMD_MASK;
     // In the message handler, because the timers of a hidden page are throttled.
     if (command === CMD_PING) this.#control(CMD_PONG, frame.seq);
-    else if (command !== CMD_PONG) this.#events?.frame(frame);
+    else if (this.#greeting && command === CMD_RESPONSE && frame.seq === 0n) {
+      // At once: what is behind the answer, perhaps in the same message, builds on it.
+      this.#greeted(frame);
+    } else if (command !== CMD_PONG) this.#events?.frame(frame, this);
   }
 
   #control(cmd: number, seq: bigint): void {
-    this.send(encodeFrame({ cmd, flag: 0, method: "", seq, body: new Uint8Array(0) }));
+    this.send(encodeFrame({ cmd, seq }));
   }
 
+  /** A sign of life. After it an extended server is as good as pinged: it pings. */
   #heard(): void {
     this.#heardAt = performance.now();
-    this.#pinged = false;
+    this.#pinged = this.agreed.ping > 0;
   }
 
   #watch(wait: number): void {
-    this.#timer = setTimeout(() => this.#check(), wait);
+    this.#timer.set(wait, () => this.#check());
   }
 
-  /** Pings an idle peer that was silent for the interval; a ping without an echo means death. */
+  /**
+   * Ends a connection whose peer is dead: pinged, and silent. A base peer is pinged when it was
+   * silent for a while, if it owes nothing: it may be one that handles a call while it does not
+   * read.
+   */
   #check(): void {
-    const { pingInterval, pingTimeout } = this.#limits;
-    if (this.#pinged) {
-      this.fail(CLOSE_SILENT, new ArpcError("unavailable", "the peer is silent"));
-      return;
-    }
-    const left = pingInterval - (performance.now() - this.#heardAt);
+    const { pingInterval, pingTimeout } = this.#settings;
+    const { ping } = this.agreed;
+    const patience = ping ? ping + pingTimeout : pingInterval;
+    const left = patience - (performance.now() - this.#heardAt);
     if (left > 0) {
       this.#watch(left);
-      return;
-    }
-    if (!this.#events?.idle()) {
+    } else if (this.#pinged) {
+      this.#silent("the peer is silent");
+    } else if (this.#events?.isIdle()) {
+      this.#pinged = true;
+      this.#control(CMD_PING, 0n);
+      this.#watch(pingTimeout);
+    } else {
       this.#watch(pingInterval);
-      return;
     }
-    this.#pinged = true;
-    this.#control(CMD_PING, 0n);
-    this.#watch(pingTimeout);
   }
 }
 

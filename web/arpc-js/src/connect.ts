@@ -22,16 +22,17 @@ export function connect<A extends ApiShape = ApiShape>(
   if (!Socket) {
     throw new ArpcError("failed_precondition", "this runtime needs the WebSocket option");
   }
-  try {
-    return new PubSubClient<A>(resolve(url), Socket, options);
-  } catch (cause) {
-    throw new ArpcError("invalid_argument", `cannot dial ${url}`, { cause });
-  }
+  return new PubSubClient<A>(resolve(url), Socket, options);
 }
 
 function resolve(url: string | URL): string {
-  const base = (globalThis as { location?: Location }).location?.href;
-  const absolute = new URL(url, base);
-  absolute.protocol = absolute.protocol.replace(/^http/, "ws");
-  return absolute.href;
+  try {
+    const base = (globalThis as { location?: Location }).location?.href;
+    const absolute = new URL(url, base);
+    absolute.protocol = absolute.protocol.replace(/^http/, "ws");
+    if (/^wss?:$/.test(absolute.protocol)) return absolute.href;
+  } catch {
+    // Told below.
+  }
+  throw new ArpcError("invalid_argument", `cannot dial ${url}`);
 }

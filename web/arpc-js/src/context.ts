@@ -1,5 +1,34 @@
 import type { Conn } from "./conn.ts";
-import { CMD_NOTIFY, type Frame, type Kind, kindOf } from "./wire.ts";
+import { CMD_MASK, CMD_NOTIFY, type Frame, type Kind, kindOf } from "./wire.ts";
+
+/** A request or a notify of the peer, from its arrival until it is handled. */
+export class Job {
+  /** Its body is copied if it has to wait, and dropped when it is decoded. */
+  readonly frame: Frame;
+  readonly conn: Conn;
+  readonly isNotify: boolean;
+  /** Why the handler works in vain. */
+  ended: Error | undefined;
+  // Made when it is first asked for: most handlers never do.
+  #abort: AbortController | undefined;
+
+  constructor(frame: Frame, conn: Conn) {
+    this.frame = frame;
+    this.conn = conn;
+    this.isNotify = (frame.cmd & CMD_MASK) === CMD_NOTIFY;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.ended) this.#abort.abort(this.ended);
+    return this.#abort.signal;
+  }
+
+  end(reason: Error): void {
+    this.ended ??= reason;
+    this.#abort?.abort(reason);
+  }
+}
 
 /** A request or a notify of the peer, as handlers and middleware see it. */
 export class Context<Request = unknown> {
@@ -15,19 +44,22 @@ export class Context<Request = unknown> {
    * undefined is an empty answer.
    */
   reply: unknown;
-  readonly #conn: Conn;
+  readonly #job: Job;
 
   /** @internal */
-  constructor(frame: Frame, body: Request, conn: Conn) {
-    this.method = frame.method;
+  constructor(job: Job, body: Request) {
+    this.method = job.frame.method;
     this.body = body;
-    this.kind = kindOf(frame.flag);
-    this.isNotify = frame.cmd === CMD_NOTIFY;
-    this.#conn = conn;
+    this.kind = kindOf(job.frame.flag);
+    this.isNotify = job.isNotify;
+    this.#job = job;
   }
 
-  /** Aborted when the connection the message came by is gone: nobody waits for the reply then. */
+  /**
+   * Aborted when nobody waits for the reply any more: the peer gave the call up (the reason is an
+   * ArpcError `canceled`), or the connection the message came by is gone (`unavailable`).
+   */
   get signal(): AbortSignal {
-    return this.#conn.signal;
+    return this.#job.signal;
   }
 }

@@ -48,7 +48,7 @@ export class ArpcError extends Error {
   readonly remote: boolean;
 
   constructor(code: ErrorCode, message: string, init: ArpcErrorInit = {}) {
-    super(message, "cause" in init ? { cause: init.cause } : undefined);
+    super(message, init);
     this.code = code;
     this.data = init.data;
     this.sent = init.sent ?? false;
@@ -76,5 +76,10 @@ function fromForeign(reason: unknown): ArpcError {
 export function isArpcError(value: unknown): value is ArpcError {
   if (value instanceof ArpcError) return true;
   const { name, code } = (value ?? {}) as Partial<ArpcError>;
-  return name === "ArpcError" && errorCodes.includes(code as ErrorCode);
+  return name === "ArpcError" && isErrorCode(code);
+}
+
+/** Whether a value is one of {@link errorCodes}. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return errorCodes.includes(value as ErrorCode);
 }

@@ -1,6 +1,7 @@
 import type { BodyKind } from "./codec.ts";
 import type { Context } from "./context.ts";
 import { ArpcError } from "./errors.ts";
+import { PROTOCOL_PREFIX } from "./hello.ts";
 
 /** Answers a request, or takes a notify. What it returns, or resolves with, is the reply. */
 export type Handler<Request = unknown, Reply = unknown> = (
@@ -42,6 +43,9 @@ export class Router {
 
   /** Registers the handler of a method; returns its undo. */
   handle(method: string, handler: Handler, options: HandleOptions = {}): () => void {
+    if (method.startsWith(PROTOCOL_PREFIX)) {
+      throw new ArpcError("invalid_argument", `${method} is the protocol's`);
+    }
     if (this.#routes.has(method)) {
       throw new ArpcError("already_exists", `${method} has a handler`);
     }

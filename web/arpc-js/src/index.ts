@@ -6,17 +6,10 @@
 
 export type { ApiShape, Exchange } from "./api.ts";
 export type { BackoffOptions } from "./backoff.ts";
-export type {
-  CallOptions,
-  ClientEvents,
-  ClientOptions,
-  ClientState,
-  NotifyResult,
-  StateDetail,
-} from "./client.ts";
 export type { BodyKind, Codec } from "./codec.ts";
 export { connect } from "./connect.ts";
 export type { Context } from "./context.ts";
+export type { ClientState, StateDetail } from "./dialer.ts";
 export {
   ArpcError,
   type ArpcErrorInit,
@@ -25,6 +18,8 @@ export {
   isArpcError,
 } from "./errors.ts";
 export type { HandleOptions, Handler, Middleware } from "./handler.ts";
+export type { HelloMode } from "./hello.ts";
+export type { CallOptions, ClientEvents, ClientOptions, NotifyResult } from "./options.ts";
 export type { WaitOptions } from "./pending.ts";
 export type { ConnectOptions, PubSubClient as Client } from "./pubsub.ts";
 export type { Socket, SocketConstructor } from "./socket.ts";
@@ -36,4 +31,5 @@ export type {
   SubscriptionEvents,
   SubscriptionState,
 } from "./subscription.ts";
+export type { TokenProvider } from "./token.ts";
 export type { Kind } from "./wire.ts";

@@ -1,28 +1,41 @@
-/** Encoded frames on their way to the socket. */
+import type { Conn } from "./conn.ts";
+import { ArpcError, type ErrorCode } from "./errors.ts";
+import type { Settings } from "./options.ts";
+import { HEADER_LENGTH } from "./wire.ts";
+
+/** An encoded frame on its way to the peer. */
 export interface Outgoing {
   readonly bytes: Uint8Array;
-  /** Whether the bytes were given to a socket, so that the peer may have them. */
-  sent: boolean;
+  /** The connection the bytes were given to; once there is one, the peer may have them. */
+  conn: Conn | undefined;
+  /** Told when the frame, which waited, can never be sent. */
+  fail(code: ErrorCode, message: string): void;
 }
 
-/** What waits for a connection, first in, first out, bounded in frames and bytes. */
+/** Why a frame cannot be sent to a peer that takes so many bytes of method and body. */
+export function tooBig(frame: Uint8Array, maxBody: number): ArpcError | undefined {
+  if (frame.length - HEADER_LENGTH <= maxBody) return undefined;
+  return new ArpcError("resource_exhausted", `body over ${maxBody} bytes`);
+}
+
+/**
+ * What waits, first in, first out, bounded in frames and bytes: for a connection, or (calls) for
+ * the peer to have fewer of them.
+ */
 export class Outbox {
-  readonly #maxFrames: number;
-  readonly #maxBytes: number;
+  readonly #settings: Settings;
   readonly #waiting = new Set<Outgoing>();
   #bytes = 0;
 
-  constructor(maxFrames: number, maxBytes: number) {
-    this.#maxFrames = maxFrames;
-    this.#maxBytes = maxBytes;
+  constructor(settings: Settings) {
+    this.#settings = settings;
   }
 
   /** Lets a frame wait; false when that would pass a bound. */
   add(outgoing: Outgoing): boolean {
+    const { maxQueue, maxQueueBytes } = this.#settings;
     const { length } = outgoing.bytes;
-    if (this.#waiting.size >= this.#maxFrames || this.#bytes + length > this.#maxBytes) {
-      return false;
-    }
+    if (this.#waiting.size >= maxQueue || this.#bytes + length > maxQueueBytes) return false;
     this.#waiting.add(outgoing);
     this.#bytes += length;
     return true;
@@ -33,12 +46,14 @@ export class Outbox {
     if (this.#waiting.delete(outgoing)) this.#bytes -= outgoing.bytes.length;
   }
 
-  /** Gives the frames to `send`, until there are none or it refuses one. */
-  flush(send: (bytes: Uint8Array) => boolean): void {
+  /**
+   * Gives the frames to `send` and forgets those it takes.
+   * @param all also those behind one it does not take.
+   */
+  flush(send: (outgoing: Outgoing) => boolean, all: boolean): void {
     for (const outgoing of this.#waiting) {
-      if (!send(outgoing.bytes)) return;
-      outgoing.sent = true;
-      this.delete(outgoing);
+      if (send(outgoing)) this.delete(outgoing);
+      else if (!all) return;
     }
   }
 

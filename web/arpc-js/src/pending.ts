@@ -1,3 +1,4 @@
+import type { Conn } from "./conn.ts";
 import { ArpcError, type ErrorCode } from "./errors.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { Frame } from "./wire.ts";
@@ -10,34 +11,35 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Longest time a timer can wait, in ms; a longer one would fire at once. */
-const MAX_TIMEOUT = 0x7fff_ffff;
-
 /** A request that waits for its answer, which comes once: the peer's, or an error. */
 export class Pending implements Outgoing {
+  readonly seq: bigint;
   readonly bytes: Uint8Array;
+  /** When it has waited long enough, by `performance.now()`. */
+  readonly deadline: number;
   readonly answer: Promise<Frame>;
-  sent = false;
+  conn: Conn | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #forget: () => void;
+  readonly #ended: (pending: Pending) => void;
   #resolve!: (answer: Frame) => void;
   #reject!: (error: ArpcError) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param forget is called once, when the answer is decided. */
-  constructor(bytes: Uint8Array, { timeout = 0, signal }: WaitOptions, forget: () => void) {
+  /** @param ended is called once, when the answer is decided. */
+  constructor(
+    seq: bigint,
+    bytes: Uint8Array,
+    { timeout = 0, signal }: WaitOptions,
+    ended: (pending: Pending) => void,
+  ) {
+    this.seq = seq;
     this.bytes = bytes;
+    this.deadline = timeout > 0 ? performance.now() + timeout : Infinity;
     this.#signal = signal;
-    this.#forget = forget;
+    this.#ended = ended;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (timeout > 0 && timeout <= MAX_TIMEOUT) {
-      this.#timer = setTimeout(() => {
-        this.fail("deadline_exceeded", `no answer in ${timeout} ms`);
-      }, timeout);
-    }
     signal?.addEventListener("abort", this.#onAbort);
   }
 
@@ -46,9 +48,11 @@ export class Pending implements Outgoing {
     this.#resolve(answer);
   }
 
+  /** Gives up; a peer that may have the request and knows the word is told. */
   fail(code: ErrorCode, message: string, cause?: unknown): void {
+    this.conn?.cancel(this.seq);
     this.#end();
-    this.#reject(new ArpcError(code, message, { sent: this.sent, cause }));
+    this.#reject(new ArpcError(code, message, { sent: this.conn !== undefined, cause }));
   }
 
   readonly #onAbort = (): void => {
@@ -57,16 +61,15 @@ export class Pending implements Outgoing {
   };
 
   #end(): void {
-    clearTimeout(this.#timer);
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#forget();
+    this.#ended(this);
   }
 }
 
 /** The error of a call whose signal is aborted: `deadline_exceeded` for a timeout's signal. */
-export function aborted(reason: unknown): ArpcError {
-  const { code } = ArpcError.from(reason);
-  const isTimeout = code === "deadline_exceeded";
-  const message = isTimeout ? "the signal timed out" : "the call was aborted";
-  return new ArpcError(isTimeout ? code : "canceled", message, { cause: reason });
+export function aborted(cause: unknown): ArpcError {
+  const { code } = ArpcError.from(cause);
+  return code === "deadline_exceeded"
+    ? new ArpcError(code, "no answer in time", { cause })
+    : new ArpcError("canceled", "the call was aborted", { cause });
 }

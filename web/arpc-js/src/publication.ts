@@ -1,3 +1,4 @@
+import { ArpcError } from "./errors.ts";
 import { decodeText, encodeText } from "./wire.ts";
 
 /** A publication on the wire: `data, name, nameLen u16, time i64 (ns since 1970)`, little-endian. */
@@ -14,12 +15,13 @@ const NS_PER_MS = 1_000_000n;
 
 /**
  * Encodes a publication; subscribe and unsubscribe are one without data.
- * @throws RangeError when the topic has no bytes, or more than its length field can say.
+ * @throws ArpcError `invalid_argument` when the topic has no bytes, or more than its length field
+ * can say.
  */
 export function encodePublication({ topic, data, time }: Publication): Uint8Array {
   const name = encodeText(topic);
   if (name.length === 0 || name.length > 0xffff) {
-    throw new RangeError("a topic has 1 to 65535 bytes");
+    throw new ArpcError("invalid_argument", "a topic has 1 to 65535 bytes");
   }
   const bytes = new Uint8Array(data.length + name.length + TAIL_LENGTH);
   bytes.set(data);
@@ -35,14 +37,14 @@ export function encodePublication({ topic, data, time }: Publication): Uint8Arra
  * @throws RangeError when the lengths do not fit.
  */
 export function decodePublication(bytes: Uint8Array): Publication {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const nameEnd = bytes.length - TAIL_LENGTH;
-  if (nameEnd < 0) throw new RangeError("publication too short");
-  const tail = new DataView(bytes.buffer, bytes.byteOffset + nameEnd);
-  const nameStart = nameEnd - tail.getUint16(0, true);
+  // Throws by itself when there is no room for the tail.
+  const nameStart = nameEnd - view.getUint16(nameEnd, true);
   if (nameStart < 0) throw new RangeError("publication shorter than its topic");
   return {
     topic: decodeText(bytes.subarray(nameStart, nameEnd)),
     data: bytes.subarray(0, nameStart),
-    time: Number(tail.getBigInt64(2, true) / NS_PER_MS),
+    time: Number(view.getBigInt64(nameEnd + 2, true) / NS_PER_MS),
   };
 }

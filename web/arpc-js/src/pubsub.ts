@@ -1,11 +1,13 @@
 import type { ApiShape, Name, Topics } from "./api.ts";
-import { Client, type ClientOptions } from "./client.ts";
+import { Client } from "./client.ts";
 import { emptyPayload, type Payload } from "./codec.ts";
 import type { Conn } from "./conn.ts";
 import { ArpcError } from "./errors.ts";
+import type { ClientOptions } from "./options.ts";
 import type { WaitOptions } from "./pending.ts";
 import { decodePublication, encodePublication } from "./publication.ts";
 import type { SocketConstructor } from "./socket.ts";
+import { checked } from "./structured.ts";
 import type { MessageHandler, SubscribeOptions, Subscription } from "./subscription.ts";
 import { Topic } from "./topic.ts";
 import { encodeText, type Frame, KIND_TEXT } from "./wire.ts";
@@ -25,14 +27,12 @@ export interface ConnectOptions extends ClientOptions {
 /** A client that also subscribes and publishes. */
 export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
   readonly #password: string | undefined;
-  readonly #connectTimeout: number;
   readonly #topics = new Map<string, Topic>();
 
   /** @internal */
   constructor(url: string, Socket: SocketConstructor, options: ConnectOptions) {
     super(url, Socket, options);
     this.#password = options.password;
-    this.#connectTimeout = options.connectTimeout ?? 10_000;
   }
 
   /**
@@ -57,11 +57,9 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
   ): Subscription {
     if (this.state === "closed") throw new ArpcError("unavailable", "the client is closed");
     const topic = this.#topics.get(name) ?? this.#addTopic(name);
-    const subscription =
-      typeof handlerOrOptions === "function"
-        ? topic.join(handlerOrOptions, options)
-        : topic.join(undefined, handlerOrOptions ?? options);
-    return subscription;
+    return typeof handlerOrOptions === "function"
+      ? topic.join(handlerOrOptions, options)
+      : topic.join(undefined, handlerOrOptions ?? options);
   }
 
   /**
@@ -73,8 +71,7 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
     data: Topics<A>[T],
     options: WaitOptions = {},
   ): Promise<void> {
-    const { kind, bytes } = this.encode(data);
-    await this.request(ROUTE_PUBLISH, publication(topic, { kind, bytes }), options);
+    checked(await this.request(ROUTE_PUBLISH, publication(topic, this.encode(data)), options));
   }
 
   /** @internal */
@@ -115,7 +112,8 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
   async #authenticate(password: string, conn: Conn): Promise<void> {
     const payload = { kind: KIND_TEXT, bytes: encodeText(password) } as const;
     try {
-      await this.request(ROUTE_AUTHENTICATE, payload, { timeout: this.#connectTimeout }, conn);
+      const options = { timeout: this.settings.connectTimeout };
+      checked(await this.request(ROUTE_AUTHENTICATE, payload, options, conn));
     } catch (error) {
       const refusal = ArpcError.from(error);
       if (!refusal.remote) throw refusal;
@@ -126,12 +124,12 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
   #addTopic(name: string): Topic {
     const payload = publication(name, emptyPayload);
     const send = async (route: string): Promise<void> => {
-      await this.request(route, payload, {});
+      checked(await this.request(route, payload, {}));
     };
     const topic = new Topic(name, {
       subscribe: () => send(ROUTE_SUBSCRIBE),
       unsubscribe: () => send(ROUTE_UNSUBSCRIBE),
-      isOpen: () => this.state === "open",
+      isReady: () => this.isReady,
       forget: () => this.#topics.delete(name),
       report: (error) => this.report(error),
     });
@@ -142,9 +140,5 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
 
 /** The body of a request of topics: the data, then the topic's name and the time. */
 function publication(topic: string, { kind, bytes }: Payload): Payload {
-  try {
-    return { kind, bytes: encodePublication({ topic, data: bytes, time: Date.now() }) };
-  } catch (cause) {
-    throw new ArpcError("invalid_argument", (cause as RangeError).message, { cause });
-  }
+  return { kind, bytes: encodePublication({ topic, data: bytes, time: Date.now() }) };
 }

@@ -25,7 +25,6 @@ export class StreamRefuser {
       return;
     }
     if (isKnown) return;
-    const end = CMD_STREAM | STREAM_END;
-    conn.send(encodeFrame({ cmd: end, flag: 0, method, seq, body: new Uint8Array(0) }));
+    conn.send(encodeFrame({ cmd: CMD_STREAM | STREAM_END, method, seq }));
   }
 }

@@ -63,12 +63,12 @@ export interface Delivery extends Omit<Message, "data"> {
   decode(as: BodyKind | undefined): unknown;
 }
 
-interface Waiting {
-  resolve(result: IteratorResult<Message, undefined>): void;
-  reject(error: ArpcError): void;
-}
+type Result = IteratorResult<Message, undefined>;
 
-const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
+const done = async (): Promise<IteratorReturnResult<undefined>> => ({
+  value: undefined,
+  done: true,
+});
 
 /** What a subscription needs of the topic it belongs to. */
 export interface SubscriptionOwner {
@@ -92,9 +92,10 @@ export class TopicSubscription implements Subscription, AsyncIterator<Message, u
 
   // Iterator state. Either messages wait for next(), or next() waits for messages.
   readonly #messages: Message[] = [];
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: Array<(result: Result | Promise<Result>) => void> = [];
   #buffering: boolean;
-  #failure: ArpcError | undefined;
+  // What next() says when it is closed and nothing waits.
+  #end: () => Promise<Result> = done;
 
   constructor(
     owner: SubscriptionOwner,
@@ -138,23 +139,19 @@ export class TopicSubscription implements Subscription, AsyncIterator<Message, u
     return this;
   }
 
-  next(): Promise<IteratorResult<Message, undefined>> {
-    const message = this.#messages.shift();
-    if (message) return Promise.resolve({ value: message, done: false });
-    if (this.#state !== "closed") {
-      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    }
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure ? Promise.reject(failure) : Promise.resolve(DONE);
+  async next(): Promise<Result> {
+    const value = this.#messages.shift();
+    if (value) return { value, done: false };
+    if (this.#state === "closed") return this.#end();
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   return(): Promise<IteratorReturnResult<undefined>> {
     this.#messages.length = 0;
-    this.#failure = undefined;
+    this.#end = done;
     // The loop does not wait for the server.
     void this.unsubscribe();
-    return Promise.resolve(DONE);
+    return done();
   }
 
   /** Hands a message to the handler and to the iterator. Never throws. */
@@ -183,25 +180,26 @@ export class TopicSubscription implements Subscription, AsyncIterator<Message, u
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#refuse(error ?? new ArpcError("canceled", `unsubscribed from ${this.topic}`));
-    this.#failure = error;
-    for (const { resolve, reject } of this.#waiting.splice(0)) {
-      const failure = this.#failure;
-      this.#failure = undefined;
-      if (failure) reject(failure);
-      else resolve(DONE);
-    }
+    if (error) this.#end = () => this.#fail(error);
+    for (const resolve of this.#waiting.splice(0)) resolve(this.#end());
     this.#emitter.emit("state", "closed", error);
     this.#emitter.clear();
   }
 
-  #buffer(message: Message): void {
+  /** The error is told once. */
+  #fail(error: ArpcError): Promise<Result> {
+    this.#end = done;
+    return Promise.reject(error);
+  }
+
+  #buffer(value: Message): void {
     const waiting = this.#waiting.shift();
     if (waiting) {
-      waiting.resolve({ value: message, done: false });
+      waiting({ value, done: false });
       return;
     }
     if (this.#messages.length < this.#capacity) {
-      this.#messages.push(message);
+      this.#messages.push(value);
       return;
     }
     this.close(new ArpcError("resource_exhausted", `over ${this.#capacity} messages wait`));

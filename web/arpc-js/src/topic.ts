@@ -11,7 +11,7 @@ import {
 export interface TopicLink {
   subscribe(): Promise<void>;
   unsubscribe(): Promise<void>;
-  isOpen(): boolean;
+  isReady(): boolean;
   /** Nobody is subscribed any more, here and at the server. */
   forget(): void;
   report(error: unknown): void;
@@ -72,7 +72,7 @@ export class Topic implements SubscriptionOwner {
 
   /** Whether the server is to be told something. */
   get #isDue(): boolean {
-    return this.#link.isOpen() && this.#isLive !== this.#members.size > 0;
+    return this.#link.isReady() && this.#isLive !== this.#members.size > 0;
   }
 
   /** Tells the server what is wanted, one request at a time, until it knows. Never rejects. */

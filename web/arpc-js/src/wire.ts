@@ -33,8 +33,12 @@ export const FLAG_ERROR = 0x01;
 export const FLAG_ASYNC = 0x02;
 /** Flag, only with {@link FLAG_ERROR}: the error is structured. */
 export const FLAG_STRUCTURED = 0x04;
+/** Flag: a frame of the protocol itself, which no session counts. */
+export const FLAG_OUTSIDE = 0x08;
 /** How far the kind of the body is shifted in the flag byte (two bits). */
 export const KIND_SHIFT = 4;
+/** The bits of the kind in the flag byte. */
+export const KIND_MASK = 0x30;
 
 /** What a body is: 0 unknown, 1 text, 2 bytes, 3 a value of the codec. */
 export type Kind = 0 | 1 | 2 | 3;
@@ -43,7 +47,10 @@ export const KIND_TEXT = 1;
 export const KIND_BYTES = 2;
 export const KIND_VALUE = 3;
 
-/** One frame. A decoded frame's `body` is a view of the bytes it came in: copy it to keep it. */
+/**
+ * One frame. A decoded frame's `body` is a view of the bytes it came in: copy it to keep it, drop
+ * it to let those go.
+ */
 export interface Frame {
   /** The whole cmd byte. */
   readonly cmd: number;
@@ -51,8 +58,11 @@ export interface Frame {
   readonly method: string;
   /** An unsigned 64-bit number: echoed, never rounded. */
   readonly seq: bigint;
-  readonly body: Uint8Array;
+  body: Uint8Array;
 }
+
+/** A frame to be sent: what is left out is zero or empty. */
+export type FrameInit = Pick<Frame, "cmd"> & Partial<Frame>;
 
 /** The rule a frame broke. The values are the same in every language. */
 export type FrameReason =
@@ -75,6 +85,9 @@ export class FrameError extends Error {
   }
 }
 
+/** No bytes at all. */
+export const EMPTY: Uint8Array = new Uint8Array(0);
+
 // Made at first use: importing this file must touch no global.
 let encoder: TextEncoder | undefined;
 let decoder: TextDecoder | undefined;
@@ -94,14 +107,20 @@ export function decodeText(bytes: Uint8Array): string {
 
 /** The kind in a flag byte. */
 export function kindOf(flag: number): Kind {
-  return ((flag >> KIND_SHIFT) & 3) as Kind;
+  return ((flag & KIND_MASK) >> KIND_SHIFT) as Kind;
 }
 
 /**
  * Encodes a frame into bytes of its own: nothing of `frame` is retained.
  * @throws FrameError when the method does not fit the command.
  */
-export function encodeFrame({ cmd, flag, method, seq, body }: Frame): Uint8Array {
+export function encodeFrame({
+  cmd,
+  flag = 0,
+  method = "",
+  seq = 0n,
+  body = EMPTY,
+}: FrameInit): Uint8Array {
   const name = encodeText(method);
   checkMethod(cmd, name.length, name.length + body.length);
   const bytes = new Uint8Array(HEADER_LENGTH + name.length + body.length);
@@ -114,6 +133,11 @@ export function encodeFrame({ cmd, flag, method, seq, body }: Frame): Uint8Array
   bytes.set(name, HEADER_LENGTH);
   bytes.set(body, HEADER_LENGTH + name.length);
   return bytes;
+}
+
+/** Takes the kind out of an encoded frame, for a peer that does not know kinds. */
+export function eraseKind(frame: Uint8Array): void {
+  frame.set([(frame[6] ?? 0) & ~KIND_MASK], 6);
 }
 
 /** Commands 4, 5, 7, 8 and 9 have no method, 1, 2, 3 and 6 have one; what others have is theirs. */
@@ -142,10 +166,9 @@ function decodeMethod(bytes: Uint8Array): string {
  */
 export class FrameDecoder {
   readonly #limit: number;
-  readonly #chunks: Uint8Array[] = [];
   // The unread bytes are #buffer[#start, #end). Frames handed out lie before #start, so appending
   // at #end never changes them.
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = EMPTY;
   #start = 0;
   #end = 0;
   #fault: FrameError | undefined;
@@ -157,7 +180,24 @@ export class FrameDecoder {
 
   /** Takes the next bytes of the stream. They are retained, not copied: do not change them. */
   push(chunk: Uint8Array): void {
-    if (chunk.length > 0) this.#chunks.push(chunk);
+    const unread = this.#end - this.#start;
+    if (unread === 0) {
+      this.#buffer = chunk;
+      this.#start = 0;
+      this.#end = chunk.length;
+      return;
+    }
+    const end = this.#end + chunk.length;
+    if (end > this.#buffer.length) {
+      // Doubling: linear in what arrived.
+      const grown = new Uint8Array(2 * (unread + chunk.length));
+      grown.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = grown;
+      this.#start = 0;
+      this.#end = unread;
+    }
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
   }
 
   /**
@@ -171,14 +211,14 @@ export class FrameDecoder {
       return this.#next();
     } catch (error) {
       this.#fault = error as FrameError;
-      this.#chunks.length = 0;
-      this.#buffer = new Uint8Array(0);
+      this.#buffer = EMPTY;
       throw error;
     }
   }
 
   #next(): Frame | undefined {
-    if (!this.#fill(HEADER_LENGTH)) return undefined;
+    const unread = this.#end - this.#start;
+    if (unread < HEADER_LENGTH) return undefined;
     const { buffer, byteOffset } = this.#buffer;
     const header = new DataView(buffer, byteOffset + this.#start, HEADER_LENGTH);
     const length = header.getUint32(0, true);
@@ -192,43 +232,12 @@ export class FrameDecoder {
       throw new FrameError("flags_invalid");
     }
     const seq = header.getBigUint64(8, true);
-    if (!this.#fill(HEADER_LENGTH + length)) return undefined;
+    if (unread < HEADER_LENGTH + length) return undefined;
 
     const from = this.#start + HEADER_LENGTH;
     this.#start = from + length;
     const bodyFrom = from + methodLength;
     const method = decodeMethod(this.#buffer.subarray(from, bodyFrom));
     return { cmd, flag, method, seq, body: this.#buffer.subarray(bodyFrom, this.#start) };
-  }
-
-  /** Makes `need` unread bytes contiguous; false when so many have not arrived. */
-  #fill(need: number): boolean {
-    while (this.#end - this.#start < need) {
-      const chunk = this.#chunks.shift();
-      if (!chunk) return false;
-      this.#append(chunk, need);
-    }
-    return true;
-  }
-
-  #append(chunk: Uint8Array, need: number): void {
-    const unread = this.#end - this.#start;
-    if (unread === 0) {
-      this.#buffer = chunk;
-      this.#start = 0;
-      this.#end = chunk.length;
-      return;
-    }
-    const have = unread + chunk.length;
-    if (this.#end + chunk.length > this.#buffer.length) {
-      // Doubling up to the frame's end: linear in what arrived, and never ahead of twice of it.
-      const grown = new Uint8Array(Math.max(have, Math.min(need, 2 * have)));
-      grown.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = grown;
-      this.#start = 0;
-      this.#end = unread;
-    }
-    this.#buffer.set(chunk, this.#end);
-    this.#end += chunk.length;
   }
 }

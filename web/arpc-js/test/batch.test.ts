@@ -3,6 +3,9 @@
 import { describe, expect, it, vi } from "vitest";
 import { encodeFrame } from "../src/wire.ts";
 import {
+  base,
+  becomes,
+  echo,
   failure,
   frame,
   notify,
@@ -115,13 +118,61 @@ describe("one frame in many messages", () => {
 });
 
 describe("what we send", () => {
-  it("is one frame a message", async () => {
-    const server = await startServer();
+  it("to a peer that does not know batches is one frame a message", async () => {
+    const server = await startServer(echo, { hello: base });
     const client = open(server);
-    const waited = Array.from({ length: 20 }, (_, i) => client.call("/waited", i));
-    await Promise.all(waited);
+    await Promise.all(Array.from({ length: 20 }, (_, i) => client.call("/waited", i)));
     await Promise.all(Array.from({ length: 20 }, (_, i) => client.call("/open", i)));
     const peer = await server.peer();
     expect(peer.framesPerMessage).toEqual(Array.from({ length: 40 }, () => 1));
+  });
+
+  it("in one turn shares a message: calls, notifies, answers, pongs, what waited", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    client.handle("/m", () => "x");
+    client.notify("/waited", 1);
+    client.notify("/waited", 2);
+    const peer = await server.peer();
+    await peer.next();
+    await peer.next();
+    client.notify("/n");
+    const call = client.call("/c");
+    client.notify("/n");
+    for (const cmd of [3, 1, 3]) expect((await peer.next()).cmd).toBe(cmd);
+    peer.send(request("/m", 1n), PING, request("/m", 2n), request("/none", 3n));
+    for (const cmd of [2, 5, 2, 2]) expect((await peer.next()).cmd).toBe(cmd);
+    expect(peer.framesPerMessage).toEqual([2, 3, 4]);
+    client.close();
+    await expect(call).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  it("is at most 32 KiB a message, and a larger frame has one of its own", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    const peer = await server.peer();
+    const bodies = [10_000, 20_000, 10_000, 100_000, 1, 32_768 - 18, 1].map((n) => "x".repeat(n));
+    for (const body of bodies) client.notify("/n", body);
+    for (const { length } of bodies) expect((await peer.next()).body.length).toBe(length);
+    expect(peer.framesPerMessage).toEqual([2, 1, 1, 1, 1, 1]);
+    expect(Math.max(...peer.messageSizes.filter((size) => size < 100_000))).toBe(32 << 10);
+  });
+
+  it("right before the client is closed still leaves", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    const peer = await server.peer();
+    await becomes(client, "open");
+    expect(client.notify("/last", 1)).toBe("sent");
+    client.close();
+    expect(await peer.next()).toMatchObject({ method: "/last" });
+    expect(await peer.closed).toMatchObject({ code: 1000 });
+  });
+
+  it("counts against the bound of what may wait in the socket", async () => {
+    const client = open(await startServer(silent), { maxQueueBytes: 1000 });
+    await becomes(client, "open");
+    const results = Array.from({ length: 3 }, () => client.notify("/n", "x".repeat(600)));
+    expect(results).toEqual(["sent", "sent", "dropped"]);
   });
 });

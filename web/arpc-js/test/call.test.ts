@@ -3,6 +3,8 @@
 import { describe, expect, it } from "vitest";
 import { ArpcError } from "../src/index.ts";
 import {
+  agrees,
+  base,
   echo,
   failure,
   open,
@@ -20,10 +22,13 @@ describe("answers", () => {
 
   it("2,000 calls at once, answered in reverse", async () => {
     const waiting: Array<() => void> = [];
-    const server = await startServer((frame, peer) => {
-      waiting.push(() => echo(frame, peer));
-      if (waiting.length === 2000) for (const answer of waiting.reverse()) answer();
-    });
+    const server = await startServer(
+      (frame, peer) => {
+        waiting.push(() => echo(frame, peer));
+        if (waiting.length === 2000) for (const answer of waiting.reverse()) answer();
+      },
+      { hello: agrees({ limits: { inflight: 2000 } }) },
+    );
     const client = open(server);
     const replies = await Promise.all(
       Array.from({ length: 2000 }, (_, i) => client.call("/echo", i)),
@@ -59,7 +64,7 @@ describe("answers", () => {
   );
 
   it("from a peer that does not say the kind", async () => {
-    const server = await startServer((frame, peer) => peer.send(response(frame, frame.body)));
+    const server = await startServer(echo, { hello: base });
     const client = open(server);
     expect(await client.call("/echo", "123")).toBe(123);
     expect(await client.call("/echo", "123", { as: "text" })).toBe("123");
@@ -117,8 +122,9 @@ describe("errors", () => {
   });
 
   it("the limit is named and includes the method", async () => {
-    const client = open(await startServer(), { maxBody: 10 });
-    expect(await client.call("/echo", "12345")).toBe("12345");
+    const server = await startServer(echo, { hello: "unsaid" });
+    const client = open(server, { maxBody: 10, hello: "never" });
+    expect(await client.call("/echo", "12345", { as: "text" })).toBe("12345");
     await expect(client.call("/echo", "123456")).rejects.toThrow("10 bytes");
   });
 
@@ -158,6 +164,7 @@ describe("ends of waiting", () => {
     controller.abort();
     await expect(aborted).rejects.toMatchObject({ code: "canceled" });
     const next = client.call("/next", "y");
+    expect(await peer.next()).toMatchObject({ cmd: 7, seq: late.seq });
     const frame = await peer.next();
     peer.send(response(late, "late"), response(frame, "right"));
     expect(await next).toBe("right");

@@ -3,7 +3,17 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, type Client, type Context } from "../src/index.ts";
 import { decodeText, type Frame, kindOf } from "../src/wire.ts";
-import { notify, open, type Peer, request, silent, startServer } from "./helpers/server.ts";
+import {
+  base,
+  becomes,
+  notify,
+  open,
+  type Peer,
+  request,
+  silent,
+  startServer,
+  textOf,
+} from "./helpers/server.ts";
 
 async function pair(): Promise<{ client: Client; peer: Peer; errors: ArpcError[] }> {
   const server = await startServer(silent);
@@ -16,7 +26,7 @@ async function pair(): Promise<{ client: Client; peer: Peer; errors: ArpcError[]
 async function ask(peer: Peer, ...frames: Frame[]): Promise<string[]> {
   peer.send(...frames);
   const answers: string[] = [];
-  for (let i = 0; i < frames.length; i++) answers.push(decodeText((await peer.next()).body));
+  for (let i = 0; i < frames.length; i++) answers.push(textOf(await peer.next()));
   return answers;
 }
 
@@ -54,8 +64,8 @@ describe("a request", () => {
     const { peer } = await pair();
     peer.send(request("/none", 5n, "", 2));
     const answer = await peer.next();
-    expect(answer).toMatchObject({ cmd: 2, flag: 3, seq: 5n });
-    expect(decodeText(answer.body)).toBe("method not found");
+    expect(answer).toMatchObject({ cmd: 2, flag: 7, seq: 5n });
+    expect(textOf(answer)).toBe("method not found");
   });
 
   it.each(["constructor", "__proto__", "toString"])("for %s finds no built-in", async (method) => {
@@ -94,14 +104,14 @@ describe("a request", () => {
       return cyclic;
     });
     peer.send(request("/big", 1n), request("/cycle", 2n));
-    expect(await peer.next()).toMatchObject({ flag: 1 });
-    expect(await peer.next()).toMatchObject({ flag: 1 });
+    expect(await peer.next()).toMatchObject({ flag: 5 });
+    expect(await peer.next()).toMatchObject({ flag: 5 });
   });
 
   it("answered with too much gets an error", async () => {
     const { client, peer, errors } = await pair();
     client.handle("/huge", () => "x".repeat(1 << 20));
-    expect(await ask(peer, request("/huge", 1n))).toEqual(["reply over 1048576 bytes"]);
+    expect(await ask(peer, request("/huge", 1n))).toEqual(["body over 1048576 bytes"]);
     expect(errors).toHaveLength(1);
   });
 
@@ -110,7 +120,7 @@ describe("a request", () => {
     const handler = vi.fn();
     client.handle("/m", handler);
     peer.send(request("/m", 1n, "{", 3 << 4));
-    expect(await peer.next()).toMatchObject({ flag: 1 });
+    expect(await peer.next()).toMatchObject({ flag: 5 });
     expect(handler).not.toHaveBeenCalled();
   });
 
@@ -155,18 +165,120 @@ describe("a request", () => {
     expect(decodeText(outer.body)).toBe("got it");
   });
 
-  it("beyond the bound is refused, and the others are answered", async () => {
+  it("answers as a base peer understands, where the server is one", async () => {
+    const server = await startServer(silent, { hello: base });
+    const client = open(server);
+    client.on("error", () => {});
+    client.handle("/no", () => {
+      throw new ArpcError("permission_denied", "not yours", { data: [1] });
+    });
+    client.handle("/text", () => "text");
+    const peer = await server.peer();
+    peer.send(request("/no", 1n), request("/text", 2n));
+    const [refusal, answer] = [await peer.next(), await peer.next()];
+    expect(refusal.flag).toBe(1);
+    expect(decodeText(refusal.body)).toBe("not yours");
+    expect(answer.flag).toBe(0);
+  });
+});
+
+describe("more requests than may run", () => {
+  async function flooded(count: number) {
+    const { client, peer, errors } = await pair();
+    const release: Array<() => void> = [];
+    const begun: bigint[] = [];
+    client.handle("/hold", ({ body }) => {
+      begun.push(BigInt(body as number));
+      return new Promise<void>((resolve) => release.push(resolve));
+    });
+    client.handle("/sync", () => "sync");
+    const frames = Array.from({ length: count }, (_, i) => request("/hold", BigInt(i), String(i)));
+    peer.send(...frames);
+    return { client, peer, errors, release, begun };
+  }
+
+  it("wait in order, and all are answered", async () => {
+    const { peer, release, begun } = await flooded(3000);
+    await vi.waitUntil(() => begun.length >= 1024);
+    const answered = new Set<bigint>();
+    while (answered.size < 3000) {
+      for (const resolve of release.splice(0)) resolve();
+      answered.add((await peer.next()).seq);
+    }
+    expect(begun).toEqual(Array.from({ length: 3000 }, (_, i) => BigInt(i)));
+  });
+
+  it("are refused beyond 4,096, one by one, and the connection goes on", async () => {
+    const { peer, release, begun } = await flooded(1024 + 4096 + 2);
+    const refused = [await peer.next(), await peer.next()];
+    expect(refused.map(({ seq }) => seq)).toEqual([5120n, 5121n]);
+    for (const answer of refused) {
+      expect(JSON.parse(decodeText(answer.body))).toMatchObject({ code: "resource_exhausted" });
+    }
+    expect(begun).toHaveLength(1024);
+    const answered = new Set<bigint>();
+    while (answered.size < 5120) {
+      for (const resolve of release.splice(0)) resolve();
+      answered.add((await peer.next()).seq);
+    }
+  });
+
+  it("are refused beyond 4 MiB", async () => {
+    const { client, peer, release } = await flooded(1024);
+    client.on("error", () => {});
+    await vi.waitUntil(() => release.length === 1024);
+    const big = "x".repeat((1 << 20) - 100);
+    for (let i = 0; i < 5; i++) peer.send(request("/hold", BigInt(2000 + i), big));
+    expect(await peer.next()).toMatchObject({ seq: 2004n, flag: 5 });
+    for (const resolve of release) resolve();
+  });
+
+  it("run in the place of handlers that wait for the peer", async () => {
     const { client, peer } = await pair();
+    client.handle("/outer", async ({ body }) => client.call("/inner", body));
+    const frames = Array.from({ length: 2000 }, (_, i) => request("/outer", BigInt(i), String(i)));
+    peer.send(...frames);
+    // The server answers no call of ours before all of them are there.
+    const inner: Frame[] = [];
+    while (inner.length < 2000) inner.push(await peer.next());
+    expect(inner.every(({ method }) => method === "/inner")).toBe(true);
+    peer.send(...inner.map((asked) => ({ ...asked, cmd: 2 })));
+    const answered = new Set<bigint>();
+    while (answered.size < 2000) {
+      const answer = await peer.next();
+      expect(decodeText(answer.body)).toBe(String(answer.seq));
+      answered.add(answer.seq);
+    }
+  });
+
+  it("of a connection that is gone are dropped", async () => {
+    const { client, peer, release, begun } = await flooded(1500);
+    await vi.waitUntil(() => release.length === 1024);
+    const lost = becomes(client, "waiting");
+    peer.terminate();
+    await lost;
+    for (const resolve of release.splice(0)) resolve();
+    await becomes(client, "open");
+    expect(begun).toHaveLength(1024);
+  });
+
+  it("of a connection that is gone leave their place to those of the next", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
     const release: Array<() => void> = [];
     client.handle("/hold", () => new Promise<void>((resolve) => release.push(resolve)));
-    const frames = Array.from({ length: 1025 }, (_, i) => request("/hold", BigInt(i)));
-    peer.send(...frames);
-    const refused = await peer.next();
-    expect(refused).toMatchObject({ flag: 1, seq: 1024n });
+    client.handle("/next", () => "next");
+    const first = await server.peer();
+    first.send(...Array.from({ length: 5120 }, (_, i) => request("/hold", BigInt(i))));
+    first.send(request("arpc.sync", 1n));
+    await first.next();
+    first.terminate();
+    const second = await server.peer();
+    second.send(request("/next", 7n), request("arpc.sync", 8n));
+    expect(await second.next()).toMatchObject({ method: "arpc.sync" });
     for (const resolve of release) resolve();
-    const answered = new Set<bigint>();
-    for (let i = 0; i < 1024; i++) answered.add((await peer.next()).seq);
-    expect(answered.size).toBe(1024);
+    const answer = await second.next();
+    expect([answer.seq, decodeText(answer.body)]).toEqual([7n, "next"]);
   });
 });
 
@@ -198,12 +310,48 @@ describe("a notify", () => {
     expect(peer.frames.size).toBe(0);
   });
 
+  it("that waits is dropped when the client is closed", async () => {
+    const { client, peer } = await pair();
+    const seen: unknown[] = [];
+    let release = (): void => {};
+    client.handle("/n", ({ body }) => {
+      seen.push(body);
+      return new Promise<void>((resolve) => (release = resolve));
+    });
+    peer.send(notify("/n", "1"), notify("/n", "2"), request("arpc.sync", 1n));
+    await peer.next();
+    client.close();
+    release();
+    await peer.closed;
+    expect(seen).toEqual([1]);
+  });
+
   it("beyond the bound ends the connection with a reason", async () => {
     const { client, peer, errors } = await pair();
     client.handle("/n", () => new Promise<void>(() => {}));
     peer.send(...Array.from({ length: 4200 }, () => notify("/n")));
-    expect(await peer.closed).toEqual({ code: 4008, reason: "overrun by notifies" });
+    expect(await peer.closed).toEqual({ code: 4008, reason: "inbound queue full" });
     expect(errors[0]).toMatchObject({ code: "resource_exhausted" });
+  });
+});
+
+describe("methods of the protocol", () => {
+  it("have no handler of ours", async () => {
+    const { client, peer } = await pair();
+    const seen = vi.fn();
+    client.use(seen);
+    client.handleNotFound(seen);
+    expect(() => client.handle("arpc.mine", seen)).toThrow(
+      expect.objectContaining({ code: "invalid_argument" }) as Error,
+    );
+    peer.send(notify("arpc.later", "x"), request("arpc.later", 7n, "", 2));
+    const answer = await peer.next();
+    expect(answer).toMatchObject({ cmd: 2, method: "arpc.later", seq: 7n, flag: 0b1111 });
+    expect(JSON.parse(decodeText(answer.body))).toEqual({
+      code: "not_found",
+      message: "method not found",
+    });
+    expect(seen).not.toHaveBeenCalled();
   });
 });
 

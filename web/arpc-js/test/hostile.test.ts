@@ -3,7 +3,17 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError } from "../src/index.ts";
 import { encodeFrame } from "../src/wire.ts";
-import { frame, notify, open, request, silent, startServer } from "./helpers/server.ts";
+import {
+  agrees,
+  base,
+  echo,
+  frame,
+  notify,
+  open,
+  request,
+  silent,
+  startServer,
+} from "./helpers/server.ts";
 
 /** The header of a frame with these bytes at its places, all else zero. */
 function header(fields: { bodyLen?: number; at?: Record<number, number> }): Uint8Array {
@@ -24,8 +34,6 @@ const attacks: Array<[name: string, bytes: Uint8Array, close: number, error: str
   ["a method that is not UTF-8", header({ at: { 16: 0xff } }), 4002, "method_not_utf8"],
   ["a coder nobody agreed to", header({ at: { 4: 128 } }), 4002, "coder_unknown"],
   ["a structured body without error", header({ at: { 6: 4 } }), 4002, "flags_invalid"],
-  ["an unknown command", header({ at: { 5: 33 } }), 4002, "command 33"],
-  ["a cancel nobody agreed to", encodeFrame(frame(7, "", 1n)), 4002, "command 7"],
 ];
 
 describe("bytes that are no frame", () => {
@@ -67,12 +75,23 @@ describe("bytes that are no frame", () => {
 });
 
 describe("frames that mean nothing here", () => {
-  it("an empty message, a pong, a stream of ours that never was", async () => {
-    const server = await startServer();
+  it.each([
+    ["extended", agrees()],
+    ["base", base],
+  ])("to a client of a server that is %s", async (_, hello) => {
+    const server = await startServer(echo, { hello });
     const client = open(server);
     const peer = await server.peer();
     peer.sendRaw(new Uint8Array(0));
     peer.send(frame(5, "", 1n), frame(6, "/s", 1n, "x"), frame(6 | 0x40, "/s", 1n));
+    // Commands of later versions, cancels of nothing, credit and confirm.
+    peer.send(frame(33, "/later", 1n, "x"), frame(0, "", 1n), frame(63, "", 1n));
+    peer.send(
+      frame(7, "", 1n),
+      frame(7 | 0x40, "", 1n),
+      frame(8, "", 1n, "1234"),
+      frame(9, "", 1n),
+    );
     expect(await client.call("/echo", 1)).toBe(1);
     expect(server.accepted).toBe(1);
   });

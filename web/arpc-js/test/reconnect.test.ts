@@ -67,7 +67,7 @@ describe("a connection that is cut", () => {
     await first.stop();
     await lost;
     const reply = client.call("/echo", 2, { timeout: 0 });
-    await startServer(echo, port);
+    await startServer(echo, { port });
     expect(await reply).toBe(2);
   });
 
@@ -102,6 +102,7 @@ describe("without a network", () => {
     const client = connect("ws://fake/", {
       WebSocket: sockets.WebSocket,
       backoff: { min: 100, max: 1000, stable: 5000, random: () => 1 },
+      hello: "never",
       ...options,
     });
     const states: ClientState[] = [];

@@ -94,6 +94,15 @@ untyped.subscribe("anything", (message) => {
 });
 void untyped.publish("anything", 1);
 
+// Options
+connect("wss://example.org/ws", { token: "secret", hello: "require" });
+connect("wss://example.org/ws", { token: () => "secret" });
+connect("wss://example.org/ws", { token: async () => "secret", hello: "never" });
+// @ts-expect-error a token is a text
+connect("wss://example.org/ws", { token: () => 1 });
+// @ts-expect-error there is no such mode
+connect("wss://example.org/ws", { hello: "always" });
+
 // An Api may say less than all
 const partial = connect<{ topics: { news: string } }>("wss://example.org/ws");
 const any = partial.call("/anything", 1);

@@ -3,14 +3,17 @@
  *
  *     const sockets = fakeSockets();                     // what the client dialed, in order
  *     const client = connect("ws://fake/", { WebSocket: sockets.WebSocket });
- *     sockets.last.open();
+ *     sockets.last.open();                               // hello is sent
+ *     sockets.last.agree();                              // open, and hello is answered
  *     sockets.last.receive(frame);                       // one message
  *     sockets.last.sent                                  // the frames the client sent
  *     sockets.last.drop();                               // the network is gone
+ *     await until(() => sockets.all.length === 2);       // lets promises go on; no time passes
  */
 
 import type { Socket, SocketConstructor } from "../../src/index.ts";
 import { encodeFrame, type Frame, FrameDecoder } from "../../src/wire.ts";
+import { type Answer, helloAnswer } from "./server.ts";
 
 export class FakeSocket implements Socket {
   readyState = 0;
@@ -37,6 +40,12 @@ export class FakeSocket implements Socket {
   open(): void {
     this.readyState = 1;
     call(this.onopen, {});
+  }
+
+  /** Opens, and agrees to the hello that is sent then; `sent` is empty afterwards. */
+  agree(answer: Answer = {}): void {
+    this.open();
+    this.receive(helloAnswer(this.sent.splice(0)[0] as Frame, answer));
   }
 
   receive(...frames: Frame[]): void {
@@ -71,6 +80,11 @@ export function fakeSockets(): FakeSockets {
       return all.at(-1) as FakeSocket;
     },
   };
+}
+
+/** Resolves when a condition holds, while faked time stands still. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function call(handler: unknown, event: unknown): void {

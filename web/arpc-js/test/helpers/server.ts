@@ -5,8 +5,10 @@
  *     const client = open(server);                         // closed with the test
  *     const server = await startServer(silent);            // answers nothing
  *     const server = await startServer(topics());          // subscribe, unsubscribe, publish
+ *     const server = await startServer(echo, { hello: base });              // knows no hello
+ *     const server = await startServer(echo, { hello: agrees({ caps: [] }) }); // and other answers
  *     const peer = await server.peer();                    // the next connection
- *     const frame = await peer.next();                     // the next frame of that connection
+ *     const frame = await peer.next();                     // its next frame, hello left out
  *     peer.send(response(frame, "hi"));                    // one frame, one message
  *     peer.send(a, b, c);                                  // several frames in one message
  *     peer.sendRaw(bytes.subarray(0, 7));                  // any bytes as a message
@@ -24,16 +26,54 @@ import {
   CMD_NOTIFY,
   CMD_REQUEST,
   CMD_RESPONSE,
+  decodeText,
   encodeFrame,
   encodeText,
   FLAG_ASYNC,
   FLAG_ERROR,
+  FLAG_STRUCTURED,
   type Frame,
   FrameDecoder,
 } from "../../src/wire.ts";
 
 /** What a server does with a frame. */
 export type Serve = (frame: Frame, peer: Peer) => void;
+
+/** What a client says in its hello. */
+export interface Hello {
+  readonly arpc: number;
+  readonly caps: string[];
+  readonly coders: string[];
+  readonly codec: string;
+  readonly token?: string;
+  readonly window: number;
+}
+
+/** What a server says to hello, all agreed to unless told. */
+export interface Answer {
+  readonly caps?: string[];
+  readonly ping?: number;
+  readonly expires?: number;
+  readonly limits?: { body?: number; inflight?: number };
+}
+
+const capabilities = ["batch", "cancel", "errors", "kind", "goaway"];
+
+/** The answer to hello. */
+export function helloAnswer(to: Frame, answer: Answer = {}): Frame {
+  const limits = { body: 1 << 20, inflight: 1024, streams: 0, subscriptions: 0 };
+  const agreed = { arpc: 1, caps: capabilities, coders: [], ping: 25_000, window: 0, ...answer };
+  const body = JSON.stringify({ ...agreed, limits: { ...limits, ...answer.limits } });
+  return { ...response(to, body), flag: 0x38 };
+}
+
+/** Answers hello. */
+export function agrees(answer: Answer = {}): Serve {
+  return (frame, peer) => peer.send(helloAnswer(frame, answer));
+}
+
+/** Answers hello as a base server does. */
+export const base: Serve = (frame, peer) => peer.send(failure(frame, "method not found"));
 
 /** Values that come one at a time and are taken one at a time, in order. */
 export class Inbox<T> {
@@ -61,21 +101,35 @@ export class Inbox<T> {
 export class Peer {
   readonly socket: WsSocket;
   readonly frames: Inbox<Frame> = new Inbox();
-  /** How many frames ended in each message. */
+  /** The hellos of the connection: one, or none. */
+  readonly hellos: Inbox<Hello> = new Inbox();
+  /** How many frames were in each message, hello left out. */
   readonly framesPerMessage: number[] = [];
+  /** How many bytes each of them had. */
+  readonly messageSizes: number[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
 
-  constructor(socket: WsSocket, serve: Serve) {
+  /** @param greeted is called when hello was handled. */
+  constructor(socket: WsSocket, serve: Serve, hello: Serve, greeted: () => void) {
     this.socket = socket;
     const decoder = new FrameDecoder(64 << 20);
     socket.on("message", (data: Buffer) => {
       decoder.push(new Uint8Array(data));
-      const message = this.framesPerMessage.push(0) - 1;
+      let frames = 0;
       for (let frame = decoder.next(); frame; frame = decoder.next()) {
-        this.framesPerMessage[message]!++;
+        if (frame.method === "arpc.hello") {
+          this.hellos.put(JSON.parse(decodeText(frame.body)) as Hello);
+          hello(frame, this);
+          greeted();
+          continue;
+        }
+        frames++;
         this.frames.put(frame);
         serve(frame, this);
       }
+      if (frames === 0) return;
+      this.framesPerMessage.push(frames);
+      this.messageSizes.push(data.length);
     });
     this.closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => resolve({ code, reason: reason.toString() }));
@@ -103,19 +157,29 @@ export interface Server {
   readonly url: string;
   /** Connections accepted so far. */
   readonly accepted: number;
-  /** The next connection that was not taken yet. */
+  /**
+   * The next connection that was not taken yet. Hello was answered on it, so that what it sends
+   * arrives at an open client; with `hello: "unsaid"` it was just accepted.
+   */
   peer(): Promise<Peer>;
   stop(): Promise<void>;
 }
 
-/** Starts a server that ends with the test. */
-export async function startServer(serve: Serve = echo, port = 0): Promise<Server> {
+/** Starts a server that ends with the test. @param hello `unsaid` for clients that say none. */
+export async function startServer(
+  serve: Serve = echo,
+  { port = 0, hello = agrees() }: { port?: number; hello?: Serve | "unsaid" } = {},
+): Promise<Server> {
   const peers = new Inbox<Peer>();
   let accepted = 0;
   const listener = new WebSocketServer({ host: "127.0.0.1", port });
   listener.on("connection", (socket) => {
     accepted++;
-    peers.put(new Peer(socket, serve));
+    if (hello === "unsaid") {
+      peers.put(new Peer(socket, serve, silent, () => {}));
+      return;
+    }
+    const peer: Peer = new Peer(socket, serve, hello, () => peers.put(peer));
   });
   await new Promise((resolve) => listener.once("listening", resolve));
   const stop = async (): Promise<void> => {
@@ -177,6 +241,18 @@ export function response({ flag, method, seq }: Frame, body: string | Uint8Array
 export function failure(to: Frame, text: string): Frame {
   const answer = response(to, text);
   return { ...answer, flag: answer.flag | FLAG_ERROR };
+}
+
+/** A failure with a code, as extended servers give it. */
+export function structuredFailure(to: Frame, error: object): Frame {
+  const answer = response(to, JSON.stringify(error));
+  return { ...answer, flag: answer.flag | FLAG_ERROR | FLAG_STRUCTURED };
+}
+
+/** What an answer says: its text, or the message of its error. */
+export function textOf({ flag, body }: Frame): string {
+  const text = decodeText(body);
+  return flag & FLAG_STRUCTURED ? (JSON.parse(text) as { message: string }).message : text;
 }
 
 /** Answers each request with the body it got and of the same kind. */

@@ -1,0 +1,90 @@
+import type { BackoffOptions } from "./backoff.ts";
+import { type BodyKind, type Codec, json } from "./codec.ts";
+import type { ClientState, StateDetail } from "./dialer.ts";
+import type { ArpcError } from "./errors.ts";
+import type { HelloMode } from "./hello.ts";
+import type { WaitOptions } from "./pending.ts";
+import type { SocketConstructor } from "./socket.ts";
+import type { TokenProvider } from "./token.ts";
+
+/** The events of a client, with their listeners' arguments. */
+export interface ClientEvents {
+  /** The client's state changed. */
+  state: [state: ClientState, detail: StateDetail];
+  /**
+   * Something failed that no promise tells: a handler or listener threw, a frame was bad, the
+   * server refused the token, a topic could not be subscribed again. Without a listener it goes to
+   * the console.
+   */
+  error: [error: ArpcError];
+}
+
+/** Settings of a client. Times are in ms, sizes in bytes. */
+export interface ClientOptions {
+  /** Makes the sockets. Node below 22 has none: give it that of the `ws` package. @default the runtime's */
+  readonly WebSocket?: SocketConstructor;
+  /** How long a call waits for its answer, the wait for a connection included; 0 has no end. @default 10_000 */
+  readonly timeout?: number;
+  /** Most bytes of one frame's method and body, both ways; a server may take less. @default 1_048_576 */
+  readonly maxBody?: number;
+  /** Most calls and notifies that wait for a connection, or for the server to have fewer. @default 4_096 */
+  readonly maxQueue?: number;
+  /** Most bytes of them, and in the socket. @default 16_777_216 */
+  readonly maxQueueBytes?: number;
+  /** How values become bodies. @default JSON */
+  readonly codec?: Codec;
+  /** When to dial again. */
+  readonly backoff?: BackoffOptions;
+  /**
+   * Whether to find out what more than the base protocol the server can do: `auto` goes on without
+   * where it is a base server, `require` fails there (`unavailable`, and tries again), `never` does
+   * not ask. @default "auto"
+   */
+  readonly hello?: HelloMode;
+  /**
+   * Says who we are, or gets what does: called on each connect and before the token expires, once
+   * at a time. If it throws, the attempt to connect fails and is made again. A server that cannot
+   * read it is not connected to; with `hello: "never"` it is not shown.
+   */
+  readonly token?: TokenProvider;
+  /** How long a dial may take, getting the token for it, and the check of a password. @default 10_000 */
+  readonly connectTimeout?: number;
+  /** Silence after which a base server is pinged, if no call waits for it; others ping. @default 25_000 */
+  readonly pingInterval?: number;
+  /** Silence after a ping was sent, or due from the server, that ends the connection. @default 35_000 */
+  readonly pingTimeout?: number;
+}
+
+/** Settings of one call. */
+export interface CallOptions extends WaitOptions {
+  /** How to read a reply whose sender did not say what it is. @default JSON if it is JSON, else text */
+  readonly as?: BodyKind | undefined;
+}
+
+/**
+ * What became of a notify: `sent` to the socket, `queued` until there is a connection, `dropped`
+ * because the queue is full or the client is closed.
+ */
+export type NotifyResult = "sent" | "queued" | "dropped";
+
+/** The options of a client with the defaults of what it was not given. */
+export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket">> &
+  Pick<ClientOptions, "token">;
+
+/** Puts the defaults in; an option that is undefined is one that was not given. */
+export function withDefaults(options: ClientOptions): Settings {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return {
+    timeout: 10_000,
+    maxBody: 1 << 20,
+    maxQueue: 4096,
+    maxQueueBytes: 16 << 20,
+    codec: json,
+    backoff: {},
+    hello: "auto",
+    connectTimeout: 10_000,
+    pingInterval: 25_000,
+    pingTimeout: 35_000,
+    ...Object.fromEntries(given),
+  };
+}
