@@ -19,6 +19,10 @@ TCP_ADDR ?= localhost:8888
 PASSWORD ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
+# What is measured, how often, and for how many seconds each time.
+BENCH ?= echo
+ROUNDS ?= 3
+SECONDS ?= 4
 export HTTP_ADDR TCP_ADDR PASSWORD
 
 STEP := scripts/step.sh
@@ -55,6 +59,12 @@ slow: build ## Run what takes long: ten rounds of the Go tests, 386, five minute
 fuzz: versions ## Run every fuzz target for a while (FUZZTIME=30s)
 	@scripts/fuzz.sh "$(FUZZTIME)"
 
+# It takes minutes and a machine that does nothing else, so it is part of nothing.
+.PHONY: bench
+bench: versions ## Measure beside others (BENCH=echo|ws|latency|idle, ROUNDS=3, SECONDS=4)
+	@go -C bench build -o ../bin/bench .
+	@bin/bench run $(BENCH) -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(ONLY),-only '$(ONLY)') $(if $(LOADS),-loads '$(LOADS)') $(if $(PROFILE),-profile)
+
 .PHONY: build
 build: versions $(UI)/dist/index.html ## Build arpc-js, the page and the demo's binary, bin/chat-demo
 	@go build -o bin/chat-demo ./web/chat-demo
@@ -85,6 +95,7 @@ check-go: versions
 	@$(STEP) "staticcheck" $(TOOL) staticcheck ./...
 	@$(STEP) "layers" go test ./internal/layers
 	@$(STEP) "vet and staticcheck in tools" bash -c 'cd tools && go vet ./... && go tool staticcheck ./...'
+	@$(STEP) "vet and staticcheck in bench" bash -c 'cd bench && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...'
 
 .PHONY: check-js
 check-js: versions $(CLIENT)/dist/index.js
@@ -95,6 +106,7 @@ check-js: versions $(CLIENT)/dist/index.js
 test-go: build
 	@$(STEP) "go test -race" go test -race -shuffle=on ./...
 	@$(STEP) "go test in tools" go -C tools test -count=1 ./...
+	@$(STEP) "go test in bench" go -C bench test ./...
 
 .PHONY: test-js
 test-js: build

@@ -23,7 +23,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "web/arpc-js/README.md"}
+var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "docs/benchmarks.md", "web/arpc-js/README.md"}
 
 func read(t *testing.T, path string) string {
 	t.Helper()
