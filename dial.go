@@ -45,6 +45,7 @@ type clientConfig struct {
 	header       http.Header
 	tls          *tls.Config
 	subprotocols []string
+	proxy        func(*http.Request) (*url.URL, error)
 }
 
 func newClientConfig(opts []ClientOption) clientConfig {
@@ -89,6 +90,13 @@ func WithSubprotocols(names ...string) ClientOption {
 	return func(c *clientConfig) { c.subprotocols = names }
 }
 
+// WithProxy makes Dial to ws and wss go through the HTTP proxy that f names for
+// the server's address, which has the scheme http or https: http.ProxyFromEnvironment,
+// http.ProxyURL. The default uses none.
+func WithProxy(f func(*http.Request) (*url.URL, error)) ClientOption {
+	return func(c *clientConfig) { c.proxy = f }
+}
+
 // dialerOf is what opens connections to an address.
 func dialerOf(address string, cfg clientConfig) (dialFunc, error) {
 	u, err := url.Parse(address)
@@ -119,6 +127,7 @@ func (cfg clientConfig) dialWebSocket(address string) dialFunc {
 		Header:       cfg.header,
 		TLS:          cfg.tls,
 		Subprotocols: cfg.subprotocols,
+		Proxy:        cfg.proxy,
 	}
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := ws.Dial(ctx, address, o)

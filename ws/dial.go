@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -22,15 +23,42 @@ type DialOptions struct {
 	TLS *tls.Config
 	// Subprotocols are offered to the server, the preferred first.
 	Subprotocols []string
+	// Proxy returns the HTTP proxy to go through, or nil: http.ProxyFromEnvironment,
+	// http.ProxyURL. Nil uses none.
+	Proxy func(*http.Request) (*url.URL, error)
 	// NetDial opens the connection below; nil is net.Dialer.DialContext.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// netDial is what opens the connection below, through the proxy if there is one.
+func (o DialOptions) netDial(address string) (dialFunc, error) {
+	dial := dialFunc(o.NetDial)
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	if o.Proxy == nil {
+		return dial, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme] // as the rules for proxies know them
+	proxy, err := o.Proxy(&http.Request{URL: u})
+	if err != nil || proxy == nil {
+		return dial, err
+	}
+	if proxy.Scheme != "http" {
+		return nil, fmt.Errorf("proxy %s: only http proxies are known", proxy.Redacted())
+	}
+	return dial.through(proxy), nil
+}
+
 // Dial connects to a ws or wss URL.
-func Dial(ctx context.Context, url string, o DialOptions) (*Conn, error) {
-	netDial := o.NetDial
-	if netDial == nil {
-		netDial = new(net.Dialer).DialContext
+func Dial(ctx context.Context, address string, o DialOptions) (*Conn, error) {
+	netDial, err := o.netDial(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	below := &socket{}
 	dialer := websocket.Dialer{
@@ -49,20 +77,17 @@ func Dial(ctx context.Context, url string, o DialOptions) (*Conn, error) {
 			return below, err
 		},
 	}
-	conn, answer, err := dialer.DialContext(ctx, url, o.Header)
+	conn, answer, err := dialer.DialContext(ctx, address, o.Header)
 	if err != nil && answer != nil {
-		return nil, fmt.Errorf("dial %s: %w: %s", url, err, answer.Status)
+		return nil, fmt.Errorf("dial %s: %w: %s", address, err, answer.Status)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", url, err)
+		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	return newConn(conn, below, true, o.Limits), nil
 }
 
-func dialTLS(
-	ctx context.Context, netDial func(ctx context.Context, network, address string) (net.Conn, error),
-	network, address string, config *tls.Config,
-) (net.Conn, error) {
+func dialTLS(ctx context.Context, netDial dialFunc, network, address string, config *tls.Config) (net.Conn, error) {
 	plain, err := netDial(ctx, network, address)
 	if err != nil {
 		return nil, err
