@@ -4,7 +4,7 @@ export interface BackoffOptions {
   readonly min?: number;
   /** Bound of every wait, in ms. @default 20_000 */
   readonly max?: number;
-  /** A connection that stayed open for so many ms starts the waits over. @default 5_000 */
+  /** A connection that stayed open for so many ms starts the waits over. @default 10_000 */
   readonly stable?: number;
   /** A number in [0, 1), for tests. @default Math.random */
   readonly random?: () => number;
@@ -29,7 +29,7 @@ export class Backoff {
 
   /** The next wait in ms, after a connection that was open for `uptime` ms (0: never opened). */
   next(uptime: number): number {
-    const { min = 500, max = 20_000, stable = 5_000, random = Math.random } = this.#options;
+    const { min = 500, max = 20_000, stable = 10_000, random = Math.random } = this.#options;
     if (uptime > 0 && uptime >= stable) this.reset();
     return random() * Math.min(max, min * 2 ** this.#attempt++);
   }

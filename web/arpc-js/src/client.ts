@@ -38,6 +38,7 @@ import {
   CMD_STREAM,
   encodeFrame,
   encodeText,
+  FLAG_ASYNC,
   FLAG_ERROR,
   FLAG_OUTSIDE,
   type Frame,
@@ -47,6 +48,11 @@ import {
   kindOf,
   STREAM_END,
 } from "./wire.ts";
+
+/** Longest that a server can keep a client away, in ms. */
+const MAX_AWAY = 60_000;
+/** Longest that a client stays on a connection it is to leave, in ms. */
+const MAX_LEAVING = 3_600_000;
 
 /**
  * One end of a connection that is made again whenever it is lost. It dials at once; what is called
@@ -127,7 +133,7 @@ export class Client<A extends ApiShape = ApiShape> {
     ...[body]: BodyArguments<Notifies<A>[M], never>
   ): NotifyResult {
     const outgoing: Outgoing = {
-      bytes: this.#encode(CMD_NOTIFY, 0, method, 0n, this.encode(body)),
+      bytes: this.#encode(CMD_NOTIFY, FLAG_ASYNC, method, 0n, this.encode(body)),
       conn: undefined,
       fail: (code, message) => this.report(new ArpcError(code, message)),
     };
@@ -332,7 +338,10 @@ export class Client<A extends ApiShape = ApiShape> {
       this.#calls.settle(frame);
     } else if (command === CMD_REQUEST || command === CMD_NOTIFY) {
       if (frame.method.startsWith(PROTOCOL_PREFIX)) this.#dispatchProtocol(frame, conn);
-      else if (command === CMD_REQUEST || !this.takeNotify(frame)) {
+      else if (command === CMD_REQUEST && this.#dialer.isLeaving) {
+        const error = new ArpcError("unavailable", "shutting down");
+        conn.send(encodeRefusal(frame, error, conn.has("errors")));
+      } else if (command === CMD_REQUEST || !this.takeNotify(frame)) {
         this.#inbound.receive(frame, conn);
       }
     } else if (command === CMD_STREAM) {
@@ -349,7 +358,10 @@ export class Client<A extends ApiShape = ApiShape> {
       conn.send(encodeRefusal(frame, error, true, FLAG_ERROR | FLAG_OUTSIDE));
     } else if (frame.method === METHOD_GOAWAY) {
       const { delay, until } = decodeObject(frame.body);
-      this.#dialer.leave(positive(delay, 0), positive(until, 0));
+      this.#dialer.leave(
+        Math.min(positive(delay, 0), MAX_AWAY),
+        Math.min(positive(until, 0), MAX_LEAVING),
+      );
     }
   }
 }

@@ -54,27 +54,23 @@ export function decodeObject(bytes: Uint8Array): Partial<Record<string, unknown>
 
 /**
  * Encodes a value: undefined as nothing, a string as text, an ArrayBuffer or a view of one as
- * bytes, an Error as its text, all else by the codec. The payload may share the value's memory.
+ * bytes, an Error as its text (of unknown kind), all else by the codec. The payload may share the value's memory.
  * @throws ArpcError `invalid_argument` when the codec refuses the value.
  */
 export function encodeBody(value: unknown, codec: Codec): Payload {
   if (value === undefined) return emptyPayload;
-  if (typeof value === "string") return text(value);
+  if (typeof value === "string") return { kind: KIND_TEXT, bytes: encodeText(value) };
   if (value instanceof ArrayBuffer) return { kind: KIND_BYTES, bytes: new Uint8Array(value) };
   if (ArrayBuffer.isView(value)) {
     const { buffer, byteOffset, byteLength } = value;
     return { kind: KIND_BYTES, bytes: new Uint8Array(buffer, byteOffset, byteLength) };
   }
-  if (value instanceof Error) return text(value.message);
+  if (value instanceof Error) return { kind: KIND_UNKNOWN, bytes: encodeText(value.message) };
   try {
     return { kind: KIND_VALUE, bytes: codec.encode(value) };
   } catch (cause) {
     throw new ArpcError("invalid_argument", `body has no ${codec.name} encoding`, { cause });
   }
-}
-
-function text(value: string): Payload {
-  return { kind: KIND_TEXT, bytes: encodeText(value) };
 }
 
 /**

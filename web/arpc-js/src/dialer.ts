@@ -75,7 +75,12 @@ export class Dialer {
 
   /** The connection, if new work may be given to it. */
   get ready(): Conn | undefined {
-    return this.state === "open" && this.#awayFor === undefined ? this.conn : undefined;
+    return this.state === "open" && !this.isLeaving ? this.conn : undefined;
+  }
+
+  /** Whether the server asked for the connection to be left. */
+  get isLeaving(): boolean {
+    return this.#awayFor !== undefined;
   }
 
   /** Connects: at once, or when there is a token. Never rejects. */
@@ -109,7 +114,7 @@ export class Dialer {
 
   /** Closes a connection that is left, if the work on it is done and all that arrived was read. */
   leaveIfDone(): void {
-    if (this.#awayFor === undefined || this.conn?.isReading || !this.#owner.isDone()) return;
+    if (!this.isLeaving || this.conn?.isReading || !this.#owner.isDone()) return;
     this.#hangUp();
   }
 

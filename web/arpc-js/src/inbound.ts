@@ -1,4 +1,4 @@
-import { type Codec, decodeBody, encodeBody } from "./codec.ts";
+import { type Codec, decodeBody, encodeBody, type Payload } from "./codec.ts";
 import type { Conn } from "./conn.ts";
 import { Context, Job } from "./context.ts";
 import { ArpcError, isArpcError } from "./errors.ts";
@@ -174,9 +174,18 @@ export class Inbound {
 
   #reply(job: Job, value: unknown): void {
     if (job.isNotify) return;
-    const { kind, bytes: body } = encodeBody(value, this.#codec);
+    const { kind, bytes: body } = this.#encode(value);
     const flag = (job.frame.flag & FLAG_ASYNC) | (kind << KIND_SHIFT);
     this.#send(job, encodeFrame({ ...job.frame, cmd: CMD_RESPONSE, flag, body }));
+  }
+
+  #encode(value: unknown): Payload {
+    try {
+      return encodeBody(value, this.#codec);
+    } catch (cause) {
+      // The fault of this end, and none that a handler chose to tell.
+      throw new Error("the reply cannot be encoded", { cause });
+    }
   }
 
   /** Answers with what a handler threw, as the peer may see it: an ArpcError and no other. */
@@ -191,7 +200,7 @@ export class Inbound {
   /** Sends the answer, or why not if it is more than the connection takes. */
   #send(job: Job, answer: Uint8Array): void {
     const { conn, frame } = job;
-    const refusal = tooBig(answer, conn.maxBody);
+    const refusal = tooBig(answer, conn.maxBody, "answer");
     if (refusal) this.#owner.report(refusal);
     conn.send(refusal ? encodeRefusal(frame, refusal, conn.has("errors")) : answer);
   }

@@ -47,7 +47,7 @@ export interface ClientOptions {
    * read it is not connected to; with `hello: "never"` it is not shown.
    */
   readonly token?: TokenProvider;
-  /** How long a dial may take, getting the token for it, and the check of a password. @default 10_000 */
+  /** How long a dial may take, and after it the check of a password; getting a token has no bound. @default 10_000 */
   readonly connectTimeout?: number;
   /** Silence after which a base server is pinged, if no call waits for it; others ping. @default 25_000 */
   readonly pingInterval?: number;

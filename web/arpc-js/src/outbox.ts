@@ -13,9 +13,15 @@ export interface Outgoing {
 }
 
 /** Why a frame cannot be sent to a peer that takes so many bytes of method and body. */
-export function tooBig(frame: Uint8Array, maxBody: number): ArpcError | undefined {
-  if (frame.length - HEADER_LENGTH <= maxBody) return undefined;
-  return new ArpcError("resource_exhausted", `body over ${maxBody} bytes`);
+export function tooBig(
+  frame: Uint8Array,
+  maxBody: number,
+  what: "body" | "answer" = "body",
+): ArpcError | undefined {
+  const length = frame.length - HEADER_LENGTH;
+  if (length <= maxBody) return undefined;
+  const bytes = length - (frame[7] ?? 0);
+  return new ArpcError("resource_exhausted", `${what} of ${bytes} bytes, limit ${maxBody}`);
 }
 
 /**

@@ -11,17 +11,21 @@ export interface Publication {
 
 /** Bytes behind the name: its length and the time. */
 const TAIL_LENGTH = 10;
+/** Most bytes of a topic's name; its length field has room for more. */
+const MAX_TOPIC_LENGTH = 255;
 const NS_PER_MS = 1_000_000n;
 
 /**
  * Encodes a publication; subscribe and unsubscribe are one without data.
- * @throws ArpcError `invalid_argument` when the topic has no bytes, or more than its length field
- * can say.
+ * @throws ArpcError `invalid_argument` when the topic has no bytes, or over {@link MAX_TOPIC_LENGTH}.
  */
 export function encodePublication({ topic, data, time }: Publication): Uint8Array {
   const name = encodeText(topic);
-  if (name.length === 0 || name.length > 0xffff) {
-    throw new ArpcError("invalid_argument", "a topic has 1 to 65535 bytes");
+  if (name.length === 0 || name.length > MAX_TOPIC_LENGTH) {
+    throw new ArpcError(
+      "invalid_argument",
+      `topic of ${name.length} bytes, limit ${MAX_TOPIC_LENGTH}`,
+    );
   }
   const bytes = new Uint8Array(data.length + name.length + TAIL_LENGTH);
   bytes.set(data);

@@ -38,7 +38,7 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends Client<A> {
   /**
    * Subscribes a topic; messages go to the handler, and to who iterates the subscription. Several
    * subscriptions of one topic are one to the server.
-   * @throws ArpcError `invalid_argument` when the name is empty or over 65,535 bytes,
+   * @throws ArpcError `invalid_argument` when the name is empty or over 255 bytes,
    * `unavailable` when the client is closed.
    */
   subscribe<T extends Name<Topics<A>>>(

@@ -72,6 +72,7 @@ export type FrameReason =
   | "method_missing"
   | "method_unexpected"
   | "method_not_utf8"
+  | "stream_zero"
   | "flags_invalid"
   | "coder_unknown";
 
@@ -228,10 +229,11 @@ export class FrameDecoder {
     if (length > this.#limit) throw new FrameError("body_too_long");
     if (header.getUint8(4) !== 0) throw new FrameError("coder_unknown");
     checkMethod(cmd, methodLength, length);
+    const seq = header.getBigUint64(8, true);
+    if ((cmd & CMD_MASK) === CMD_STREAM && seq === 0n) throw new FrameError("stream_zero");
     if ((flag & (FLAG_STRUCTURED | FLAG_ERROR)) === FLAG_STRUCTURED) {
       throw new FrameError("flags_invalid");
     }
-    const seq = header.getBigUint64(8, true);
     if (unread < HEADER_LENGTH + length) return undefined;
 
     const from = this.#start + HEADER_LENGTH;

@@ -20,6 +20,12 @@ describe("backoff", () => {
       expect(backoff.next(0)).toBeLessThanOrEqual(20_000);
   });
 
+  it("takes a connection for stable after 10 s", () => {
+    const backoff = new Backoff({ min: 100, random: () => 1 });
+    const delays = [0, 9_999, 10_000].map((uptime) => backoff.next(uptime));
+    expect(delays).toEqual([100, 200, 100]);
+  });
+
   it("starts over after a stable connection only", () => {
     const backoff = new Backoff({ min: 100, stable: 5000, random: () => 1 });
     expect([backoff.next(0), backoff.next(4999), backoff.next(5000)]).toEqual([100, 200, 100]);

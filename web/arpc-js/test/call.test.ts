@@ -125,7 +125,7 @@ describe("errors", () => {
     const server = await startServer(echo, { hello: "unsaid" });
     const client = open(server, { maxBody: 10, hello: "never" });
     expect(await client.call("/echo", "12345", { as: "text" })).toBe("12345");
-    await expect(client.call("/echo", "123456")).rejects.toThrow("10 bytes");
+    await expect(client.call("/echo", "123456")).rejects.toThrow("body of 6 bytes, limit 10");
   });
 
   it("a reply that is not what it says", async () => {

@@ -96,7 +96,7 @@ describe("a request", () => {
   });
 
   it("answered with what has no encoding gets an error", async () => {
-    const { client, peer } = await pair();
+    const { client, peer, errors } = await pair();
     client.handle("/big", () => 1n);
     client.handle("/cycle", () => {
       const cyclic: { self?: unknown } = {};
@@ -104,14 +104,29 @@ describe("a request", () => {
       return cyclic;
     });
     peer.send(request("/big", 1n), request("/cycle", 2n));
-    expect(await peer.next()).toMatchObject({ flag: 5 });
-    expect(await peer.next()).toMatchObject({ flag: 5 });
+    const told = { code: "internal", message: "internal error" };
+    for (let i = 0; i < 2; i++) {
+      const { flag, body } = await peer.next();
+      expect(flag).toBe(5);
+      expect(JSON.parse(decodeText(body))).toEqual(told);
+    }
+    expect(errors).toHaveLength(2);
+  });
+
+  it("answered with an error as a value gets its text, of unknown kind", async () => {
+    const { client, peer } = await pair();
+    client.handle("/m", () => new ArpcError("not_found", "odd"));
+    peer.send(request("/m", 1n));
+    const { flag, body } = await peer.next();
+    expect([flag, decodeText(body)]).toEqual([0, "odd"]);
   });
 
   it("answered with too much gets an error", async () => {
     const { client, peer, errors } = await pair();
     client.handle("/huge", () => "x".repeat(1 << 20));
-    expect(await ask(peer, request("/huge", 1n))).toEqual(["body over 1048576 bytes"]);
+    expect(await ask(peer, request("/huge", 1n))).toEqual([
+      "answer of 1048576 bytes, limit 1048576",
+    ]);
     expect(errors).toHaveLength(1);
   });
 

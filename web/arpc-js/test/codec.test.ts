@@ -52,7 +52,7 @@ describe("what goes in comes out", () => {
   });
 
   it("an error is its text, NaN is null", () => {
-    expect(there(new Error("odd"))).toEqual({ kind: 1, back: "odd" });
+    expect(there(new Error("odd"))).toEqual({ kind: 0, back: "odd" });
     expect(there(Number.NaN)).toEqual({ kind: 3, back: null });
   });
 

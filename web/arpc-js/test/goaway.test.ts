@@ -114,6 +114,40 @@ it("work that takes too long is left behind", async () => {
   client.close();
 });
 
+it("new requests of the server are refused meanwhile, its notifies are not", async () => {
+  const { client, sockets } = dial();
+  const handler = vi.fn(() => "reply");
+  client.handle("/m", handler);
+  const call = client.call("/under-way").catch(() => {});
+  await null;
+  sockets.last.sent.length = 0;
+  sockets.last.receive(goaway(), request("/m", 1n), notify("/m"));
+  await null;
+  expect(sockets.last.sent).toMatchObject([{ cmd: 2, method: "/m", seq: 1n, flag: 1 }]);
+  expect(decodeText(sockets.last.sent[0]!.body)).toBe("shutting down");
+  expect(handler).toHaveBeenCalledTimes(1);
+  client.close();
+  await call;
+});
+
+it("is bounded: an hour for what is under way, a minute away", () => {
+  const { client, sockets } = dial();
+  void client.call("/m", 1, { timeout: 0 }).catch(() => {});
+  const delays: Array<number | undefined> = [];
+  client.on("state", (_, { delay }) => delays.push(delay));
+  sockets.last.receive(goaway(1e9, 1e9));
+  // What is heard keeps the connection from being taken for dead.
+  for (let minutes = 0; minutes < 60; minutes++) {
+    expect(delays).toEqual([]);
+    sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(60_000 - 1);
+    sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(1);
+  }
+  expect(delays).toEqual([60_000]);
+  client.close();
+});
+
 it("is no failure: the waits start over", () => {
   const { client, sockets } = dial();
   for (let i = 0; i < 5; i++) {

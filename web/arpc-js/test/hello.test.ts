@@ -246,7 +246,7 @@ describe("without hello", () => {
     client.notify("/n", "text");
     sockets.last.open();
     expect(states).toEqual(["open"]);
-    expect(sockets.last.sent).toMatchObject([{ method: "/n", flag: 0 }]);
+    expect(sockets.last.sent).toMatchObject([{ method: "/n", flag: 2 }]);
     client.close();
   });
 
@@ -268,11 +268,11 @@ describe("kinds", () => {
     const peer = await server.peer();
     client.handle("/m", () => "text");
     client.notify("/before", "text");
-    expect((await peer.next()).flag).toBe(0);
+    expect((await peer.next()).flag).toBe(2);
     peer.send(request("/m", 1n, "text", 1 << 4));
     expect((await peer.next()).flag).toBe(1 << 4);
     client.notify("/after", Uint8Array.of(1));
-    expect((await peer.next()).flag).toBe(2 << 4);
+    expect((await peer.next()).flag).toBe(2 | (2 << 4));
   });
 
   it("are said to who agreed", () => {
@@ -296,7 +296,7 @@ describe("kinds", () => {
     sockets.last.open();
     sockets.last.receive(failure(sockets.last.sent[0]!, "method not found"));
     client.notify("/n", "text");
-    expect(sockets.last.sent.at(-1)).toMatchObject({ method: "/n", flag: 0 });
+    expect(sockets.last.sent.at(-1)).toMatchObject({ method: "/n", flag: 2 });
     client.close();
   });
 });
@@ -308,15 +308,19 @@ describe("the server's limits", () => {
     client.notify("/waited", "x".repeat(100));
     const small = client.call("/small", "x");
     sockets.last.agree({ caps: [], limits: { body: 50 } });
-    const refused = { code: "resource_exhausted", sent: false, message: "body over 50 bytes" };
-    await expect(waited).rejects.toMatchObject(refused);
-    expect(errors).toMatchObject([refused]);
-    await expect(client.call("/m", "x".repeat(50))).rejects.toMatchObject(refused);
-    expect(() => client.notify("/n", "x".repeat(50))).toThrow("50 bytes");
+    const refused = (bytes: number) => ({
+      code: "resource_exhausted",
+      sent: false,
+      message: `body of ${bytes} bytes, limit 50`,
+    });
+    await expect(waited).rejects.toMatchObject(refused(100));
+    expect(errors).toMatchObject([refused(100)]);
+    await expect(client.call("/m", "x".repeat(50))).rejects.toMatchObject(refused(50));
+    expect(() => client.notify("/n", "x".repeat(50))).toThrow("limit 50");
     client.handle("/big", () => "x".repeat(50));
     sockets.last.receive(request("/big", 1n));
     expect(methods(sockets)).toEqual(["/small", "/big"]);
-    expect(decodeText(sockets.last.sent[1]!.body)).toBe("body over 50 bytes");
+    expect(decodeText(sockets.last.sent[1]!.body)).toBe("answer of 50 bytes, limit 50");
     client.close();
     await expect(small).rejects.toMatchObject({ code: "unavailable" });
   });

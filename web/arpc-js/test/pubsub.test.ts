@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, type Client, type Message, type Subscription } from "../src/index.ts";
 import { decodePublication, encodePublication } from "../src/publication.ts";
-import { encodeText, FrameDecoder } from "../src/wire.ts";
+import { decodeText, encodeText, FrameDecoder } from "../src/wire.ts";
 import {
   becomes,
   failure,
@@ -98,11 +98,28 @@ describe("subscribe and publish", () => {
     await expect(client.publish("room", 1)).rejects.toMatchObject({ remote: true, message: "no" });
   });
 
-  it.each(["", "x".repeat(65_536)])("a topic needs a name that fits", async (name) => {
+  it.each(["", "x".repeat(256), "é".repeat(128)])(
+    "a topic needs a name that fits",
+    async (name) => {
+      const client = open(await startServer(topics()));
+      const invalid = { code: "invalid_argument" };
+      expect(() => client.subscribe(name)).toThrow(expect.objectContaining(invalid) as Error);
+      await expect(client.publish(name, 1)).rejects.toMatchObject(invalid);
+    },
+  );
+
+  it("a name of 255 bytes fits", async () => {
     const client = open(await startServer(topics()));
-    const invalid = { code: "invalid_argument" };
-    expect(() => client.subscribe(name)).toThrow(expect.objectContaining(invalid) as Error);
-    await expect(client.publish(name, 1)).rejects.toMatchObject(invalid);
+    await client.subscribe("x".repeat(255)).ready;
+    await client.publish("x".repeat(255), 1);
+  });
+
+  it("an error that is published is its text, of unknown kind", async () => {
+    const server = await startServer(silent);
+    const client = open(server);
+    client.publish("room", new Error("odd")).catch(() => {});
+    const { flag, body } = await (await server.peer()).next();
+    expect([flag, decodeText(decodePublication(body).data)]).toEqual([0, "odd"]);
   });
 
   it("several subscriptions of a topic are one to the server", async () => {

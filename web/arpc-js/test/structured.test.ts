@@ -106,9 +106,10 @@ describe("an error of ours", () => {
     });
     const peer = await server.peer();
     peer.send(request("/m", 1n));
+    const message = JSON.stringify({ code: "internal", message: "x".repeat(200) });
     expect(JSON.parse(decodeText((await peer.next()).body))).toEqual({
       code: "resource_exhausted",
-      message: "body over 200 bytes",
+      message: `answer of ${message.length} bytes, limit 200`,
     });
   });
 });

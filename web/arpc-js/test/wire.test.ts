@@ -33,15 +33,17 @@ interface Fields {
   cmd?: number;
   flag?: number;
   methodLen: number;
+  seq?: bigint;
 }
 
 /** A header of any fields, and bytes that may stand for method and body. */
-function raw({ bodyLen, reserved = 0, cmd = CMD_REQUEST, flag = 0, methodLen }: Fields, rest = 0) {
+function raw(fields: Fields, rest = 0) {
+  const { bodyLen, reserved = 0, cmd = CMD_REQUEST, flag = 0, methodLen, seq = 7n } = fields;
   const bytes = new Uint8Array(HEADER_LENGTH + rest).fill(0x61);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bodyLen, true);
   bytes.set([reserved, cmd, flag, methodLen], 4);
-  view.setBigUint64(8, 7n, true);
+  view.setBigUint64(8, seq, true);
   return bytes;
 }
 
@@ -163,6 +165,23 @@ describe("bounds", () => {
     const bytes = raw({ bodyLen: 2, methodLen: 2 }, 2);
     bytes.set([0xc3, 0x28], HEADER_LENGTH);
     expect(reasonOf(bytes)).toBe("method_not_utf8");
+  });
+
+  it.each([6, 0x46, 0x86, 0xc6])("command %d has a seq", (cmd) => {
+    const stream = { cmd, bodyLen: 1, methodLen: 1 };
+    expect(reasonOf(raw({ ...stream, seq: 0n }, 1))).toBe("stream_zero");
+    expect(reasonOf(raw({ ...stream, seq: 2n ** 63n }, 1))).toBeUndefined();
+  });
+
+  it("a stream of seq 0 is judged after the method, before the flags, without its body", () => {
+    const zero = { cmd: CMD_STREAM, flag: 4, seq: 0n };
+    expect(reasonOf(raw({ ...zero, bodyLen: 200, methodLen: 128 }))).toBe("method_too_long");
+    expect(reasonOf(raw({ ...zero, bodyLen: 0, methodLen: 1 }))).toBe("method_overrun");
+    expect(reasonOf(raw({ ...zero, bodyLen: 0, methodLen: 0 }))).toBe("method_missing");
+    expect(reasonOf(raw({ ...zero, bodyLen: 9, methodLen: 1 }))).toBe("stream_zero");
+    expect(reasonOf(raw({ ...zero, cmd: CMD_REQUEST, bodyLen: 9, methodLen: 1 }))).toBe(
+      "flags_invalid",
+    );
   });
 
   it("a structured body that is no error is refused", () => {
