@@ -194,17 +194,6 @@ func (o *outbox) setBatch(batch bool) {
 	o.message = len(o.buf)
 }
 
-// wake queues a source and says whether the caller has to see to the flushing.
-func (o *outbox) wake(s Source) (flush bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.err != nil || o.finish {
-		return false
-	}
-	o.ready = append(o.ready, s)
-	return o.takeRoleLocked()
-}
-
 // takeRoleLocked makes the caller the flusher if there is something to flush
 // and nobody who does.
 func (o *outbox) takeRoleLocked() bool {
@@ -406,45 +395,6 @@ func (o *outbox) releaseLocked() {
 	}
 }
 
-// fill lets woken sources append to the chunk, in turn, until it is full.
-func (o *outbox) fill(source Source) {
-	w := FrameWriter{out: o, batch: o.sharesMessages(), message: len(o.chunk)}
-	defer w.endMessage()
-	defer func() {
-		if v := recover(); v != nil { // it may have left half a frame
-			o.conn.logPanic("source", "", v)
-			go o.conn.die(errInternal)
-		}
-	}()
-	for source != nil {
-		more := source.Fill(&w)
-		source = o.nextSource(source, more, w.Room() > 0)
-	}
-}
-
-// nextSource queues a source that has more behind the others, and returns the
-// first if there is room for it.
-func (o *outbox) nextSource(source Source, more, room bool) Source {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if more {
-		o.ready = append(o.ready, source)
-	}
-	if !room {
-		return nil
-	}
-	return o.popLocked()
-}
-
-func (o *outbox) popLocked() Source {
-	if len(o.ready) == 0 {
-		return nil
-	}
-	source := o.ready[0]
-	o.ready = append(o.ready[:0], o.ready[1:]...)
-	return source
-}
-
 // close lets what was appended leave, and last words behind it, and then ends
 // the connection. Nothing more is taken.
 func (o *outbox) close(lastWords []byte) {
@@ -481,12 +431,6 @@ func (o *outbox) sent() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.taken
-}
-
-func (o *outbox) sharesMessages() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.batch
 }
 
 // left waits until nobody writes any more, and returns the number of the last

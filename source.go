@@ -38,3 +38,59 @@ func (w *FrameWriter) endMessage() {
 
 // Room is how many bytes are left in this write; with none left it is full.
 func (w *FrameWriter) Room() int { return max(0, maxSourceWrite-len(w.out.chunk)) }
+
+// wake queues a source and says whether the caller has to see to the flushing.
+func (o *outbox) wake(s Source) (flush bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || o.finish {
+		return false
+	}
+	o.ready = append(o.ready, s)
+	return o.takeRoleLocked()
+}
+
+// fill lets woken sources append to the chunk, in turn, until it is full.
+func (o *outbox) fill(source Source) {
+	w := FrameWriter{out: o, batch: o.sharesMessages(), message: len(o.chunk)}
+	defer w.endMessage()
+	defer func() {
+		if v := recover(); v != nil { // it may have left half a frame
+			o.conn.logPanic("source", "", v)
+			go o.conn.die(errInternal)
+		}
+	}()
+	for source != nil {
+		more := source.Fill(&w)
+		source = o.nextSource(source, more, w.Room() > 0)
+	}
+}
+
+// nextSource queues a source that has more behind the others, and returns the
+// first if there is room for it.
+func (o *outbox) nextSource(source Source, more, room bool) Source {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if more {
+		o.ready = append(o.ready, source)
+	}
+	if !room {
+		return nil
+	}
+	return o.popLocked()
+}
+
+func (o *outbox) popLocked() Source {
+	if len(o.ready) == 0 {
+		return nil
+	}
+	source := o.ready[0]
+	o.ready = append(o.ready[:0], o.ready[1:]...)
+	return source
+}
+
+func (o *outbox) sharesMessages() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.batch
+}
