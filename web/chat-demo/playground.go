@@ -15,6 +15,7 @@ const maxSleep = time.Minute
 func playground(h *arpc.Handler) {
 	h.Handle("/echo", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) })
 	h.HandleStream("/echo", echoStream)
+	h.Handle("/hello", hello)
 	h.Handle("/call-back", callBack)
 	h.Handle("/sleep", sleep)
 }
@@ -26,6 +27,16 @@ func echoStream(s *arpc.Stream) {
 			return
 		}
 	}
+}
+
+// hello greets the name in the body.
+func hello(ctx *arpc.Context) {
+	var name string
+	if err := ctx.Bind(&name); err != nil {
+		_ = ctx.Error(err)
+		return
+	}
+	_ = ctx.Write("hello, " + name)
 }
 
 // callBack calls the method that the body names on whoever called, and answers

@@ -14,6 +14,9 @@ import (
 func TestPlayground(t *testing.T) {
 	arpctest.EachWay(t, playground, func(t *testing.T, near *arpc.Client) {
 		near.Handler.Handle("/name", func(ctx *arpc.Context) { _ = ctx.Write("ann") })
+		if text, err := arpc.Invoke[string](t.Context(), near, "/hello", "Ada"); err != nil || text != "hello, Ada" {
+			t.Errorf("/hello: %q, %v", text, err)
+		}
 		if name, err := arpc.Invoke[string](t.Context(), near, "/call-back", "/name"); err != nil || name != "ann" {
 			t.Errorf("/call-back: %q, %v", name, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
@@ -60,18 +61,24 @@ func newTopics(password string) *pubsub.Server {
 	return topics
 }
 
-// shutdown lets nobody in any more, then ends the connections there are.
+// shutdown lets nobody in any more, lets what is under way end, and ends the
+// rest. What did not end in time is told, and no failure of ours.
 func shutdown(web *http.Server, topics *pubsub.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return errors.Join(web.Shutdown(ctx), topics.Shutdown(ctx))
+	if err := topics.Shutdown(ctx); err != nil {
+		slog.Warn("ended what was still under way", "after", shutdownTimeout, "error", err)
+	}
+	// The page needs no farewell: a browser's idle connections just end.
+	return web.Close()
 }
 
 // listen opens the address of a flag.
 func listen(name, addr string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s %s: the address is in use; choose another one with %s host:port", name, addr, name)
+		return nil, fmt.Errorf("%s %s: the address is in use; choose another one with %s host:port (make run: %s=host:port)",
+			name, addr, name, map[string]string{"-http": "HTTP_ADDR", "-tcp": "TCP_ADDR"}[name])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", name, addr, err)

@@ -20,7 +20,10 @@ export function connect<A extends ApiShape = ApiShape>(
 ): PubSubClient<A> {
   const Socket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
   if (!Socket) {
-    throw new ArpcError("failed_precondition", "this runtime needs the WebSocket option");
+    throw new ArpcError(
+      "failed_precondition",
+      "no WebSocket in this runtime: npm install ws, connect(url, { WebSocket })",
+    );
   }
   return new PubSubClient<A>(resolve(url), Socket, options);
 }
@@ -34,5 +37,8 @@ function resolve(url: string | URL): string {
   } catch {
     // Told below.
   }
-  throw new ArpcError("invalid_argument", `cannot dial ${url}`);
+  throw new ArpcError(
+    "invalid_argument",
+    `cannot dial ${url}: not a ws:, wss:, http: or https: URL`,
+  );
 }

@@ -17,7 +17,7 @@ const conversation = [
     "Margaret Hamilton",
     "I pulled the network cable while writing this. It waited, then went out once.",
   ],
-  ["Grace Hopper", "So nothing is lost when the server restarts?"],
+  ["Grace Hopper", "And what happens when the server restarts?"],
   ["Ada Lovelace", "What you write is kept until it is acknowledged. See the tick?"],
   ["Ada Lovelace", "And a service on raw TCP can join the same room. Same frames, other door."],
   ["Margaret Hamilton", "Shipping it. 🚀"],
