@@ -35,12 +35,17 @@ func (p *tunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	near, _, err := http.NewResponseController(w).Hijack()
+	near, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		far.Close()
 		return
 	}
-	if _, err := io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+	if _, err := rw.WriteString("HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
+	p.mu.Lock() // so that done sees both
+	defer p.mu.Unlock()
+	if err := rw.Flush(); err != nil {
 		return
 	}
 	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
@@ -49,6 +54,14 @@ func (p *tunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			way[0].Close()
 		})
 	}
+}
+
+// done waits for the tunnels to end, and returns what was asked for.
+func (p *tunnels) done() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open.Wait()
+	return p.asked
 }
 
 func TestDialThroughAProxy(t *testing.T) {
@@ -71,7 +84,6 @@ func TestDialThroughAProxy(t *testing.T) {
 	defer secure.Close()
 	p := &tunnels{}
 	proxy := httptest.NewServer(p)
-	defer p.open.Wait()
 	defer proxy.Close()
 	at, err := url.Parse(proxy.URL)
 	if err != nil {
@@ -95,8 +107,8 @@ func TestDialThroughAProxy(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if len(p.asked) != 2 || p.asked[0] != "CONNECT "+plain.Listener.Addr().String() {
-		t.Errorf("the proxy was asked for %v", p.asked)
+	if asked := p.done(); len(asked) != 2 || asked[0] != "CONNECT "+plain.Listener.Addr().String() {
+		t.Errorf("the proxy was asked for %v", asked)
 	}
 	at.User = nil
 	if _, err := ws.Dial(context.Background(), "ws://example.invalid/", ws.DialOptions{Proxy: http.ProxyURL(at)}); err == nil || !strings.Contains(err.Error(), "407") {
