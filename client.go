@@ -227,7 +227,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 	}
 	defer body.free()
 	for {
-		cn, err := c.connection(w)
+		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
@@ -249,7 +249,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(w)
+	cn, err := c.connection(&w)
 	if err != nil {
 		return err
 	}

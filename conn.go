@@ -190,7 +190,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	case wire.Request, wire.Notify:
 		return c.receive(f)
 	case wire.Response:
-		a := answer{flags: f.Flags, body: append([]byte(nil), f.Body...)}
+		a := newAnswer(f)
 		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
 			c.helloSeq.Store(0)
 			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
@@ -198,6 +198,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 		if !c.client.pending.deliver(f.Seq, a) {
 			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
 				func() []byte { return bytes.Clone(f.Raw) })
+			a.free()
 		}
 	case wire.Ping:
 		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)

@@ -17,9 +17,24 @@ const slotBits = 16
 type answer struct {
 	flags wire.Flags
 	body  []byte
+	held  *buffer // holds body; nil if there is none
 	lost  error
 	left  uint64
 	hello error // what the answer to hello came to; it is read on the reader
+}
+
+// newAnswer is the answer in a frame of the peer, copied.
+func newAnswer(f *wire.Frame) answer {
+	held := takeBuffer()
+	held.b = append(held.b, f.Body...)
+	return answer{flags: f.Flags, body: held.b, held: held}
+}
+
+// free gives the memory of the body back. Nothing may refer to it any more.
+func (a answer) free() {
+	if a.held != nil {
+		a.held.free()
+	}
 }
 
 // errHeld says that the peer runs as many requests of ours as it told us to.

@@ -11,8 +11,8 @@ type wait struct {
 	timer    *time.Timer
 }
 
-func newWait(timeout time.Duration, done <-chan struct{}) *wait {
-	w := &wait{done: done, timeout: timeout}
+func newWait(timeout time.Duration, done <-chan struct{}) wait {
+	w := wait{done: done, timeout: timeout}
 	if timeout < TimeForever {
 		w.deadline = time.Now().Add(timeout)
 	}
