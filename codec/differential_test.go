@@ -142,11 +142,27 @@ func TestJSONWritesWhatEncodingJSONWrites(t *testing.T) {
 	next := &plainThings{Text: "last"}
 	for _, v := range []any{
 		nil, "", "<a&b>\u2028", "\xff\xfe", "a\tb\x00\x1f\x7f", 1.0, 1e21, 1e20, 1e-6, 1e-7, float32(1e21), float32(1e-7), -0.0, 100000.0,
-		[]byte(nil), []byte{}, []byte("bytes"), []string(nil), []string{}, map[string]int(nil), map[string]int{"b": 1, "a": 2, "<": 3},
-		(*int)(nil), &five, []any{nil, &five, map[string]any{"x": []byte{1}}}, [2]int{1, 2}, struct{}{}, struct{ A any }{},
-		plainThings{hidden: 1}, &plainThings{Next: next, Any: next, Words: []string{"w"}, Dash: "d", Skipped: "s"},
-		embedding{Text: "e"}, oddTags{Quoted: 1, Odd: 2}, json.Number("12"), json.RawMessage(`{"a": 1}`), outspoken{"7"}, keyed{map[int]string{2: "b", 1: "a"}},
-		complex(1, 2), func() {}, make(chan int), math.NaN(), []any{math.Inf(1)}, map[string]any{"f": func() {}},
+		[]byte(nil),
+		[]byte{},
+		[]byte("bytes"), []string(nil),
+		[]string{},
+		map[string]int(nil),
+		map[string]int{"b": 1, "a": 2, "<": 3},
+		(*int)(nil), &five,
+		[]any{nil, &five, map[string]any{"x": []byte{1}}},
+		[2]int{1, 2},
+		struct{}{},
+		struct{ A any }{},
+		plainThings{hidden: 1},
+		&plainThings{Next: next, Any: next, Words: []string{"w"}, Dash: "d", Skipped: "s"},
+		embedding{Text: "e"},
+		oddTags{Quoted: 1, Odd: 2},
+		json.Number("12"), json.RawMessage(`{"a": 1}`),
+		outspoken{"7"},
+		keyed{map[int]string{2: "b", 1: "a"}},
+		complex(1, 2), func() {}, make(chan int), math.NaN(),
+		[]any{math.Inf(1)},
+		map[string]any{"f": func() {}},
 	} {
 		writtenAlike(t, v)
 	}
