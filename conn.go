@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/codec"
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 	"github.com/seed-fbfaa03e/arpc/wire"
 	"github.com/seed-fbfaa03e/arpc/ws"
 )
@@ -32,6 +33,9 @@ type conn struct {
 	in  io.Reader // what is read: raw, or the messages of ws
 	ws  *ws.Conn  // nil if this is not a WebSocket
 
+	frames     *wire.Decoder
+	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
+	patient    bool           // ws is awaited before it is read
 	beforeRecv []func(net.Conn) error
 	out        outbox
 	inbox      inbox
@@ -93,8 +97,14 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
 	cn.beforeRecv, cn.out.beforeSend = all.beforeRecv, all.beforeSend
-	if all.wrapReader != nil {
+	cn.frames = wire.NewDecoder(cn.maxBody)
+	switch {
+	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
+	case cn.ws != nil:
+		cn.patient = true
+	default:
+		cn.plain = quiet.NewReader(cn.raw, cn.frames)
 	}
 	if c.accepted() {
 		cn.authenticate = h.authenticator()
@@ -108,12 +118,33 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 func (c *conn) start(ended func(error)) {
 	c.handler.workers.open()
 	c.life.start()
-	go c.readLoop(ended)
+	go func() {
+		if err := c.guard(c.greetStranger); err != nil {
+			c.over(err, ended)
+			return
+		}
+		c.readLoop(ended)
+	}()
 }
 
+// readLoop reads until the connection ends. When it is silent for a while it
+// gives up what it can, and goes on as a new goroutine, because stacks grow and
+// hardly ever shrink.
 func (c *conn) readLoop(ended func(error)) {
+	err := c.guard(c.read)
+	if errors.Is(err, quiet.ErrSilent) {
+		c.inbox.rest()
+		c.out.rest()
+		go c.readLoop(ended)
+		return
+	}
+	c.over(err, ended)
+}
+
+// over sees to the end of a connection that is not read any more.
+func (c *conn) over(err error, ended func(error)) {
 	defer close(c.ended)
-	c.shut(c.read())
+	c.shut(err)
 	<-c.ctx.Done()
 	c.life.stop()
 	c.stopLinger()
@@ -126,20 +157,21 @@ func (c *conn) readLoop(ended func(error)) {
 	c.handler.workers.close()
 }
 
-// read reads frames and dispatches them, until the connection ends. Before the
-// socket is read everything that was answered meanwhile is flushed at once; on
-// a WebSocket that happens below, through Attach.
-func (c *conn) read() (err error) {
+// guard keeps a fault of the engine from leaving a connection half dead.
+func (c *conn) guard(f func() error) (err error) {
 	defer func() {
-		if v := recover(); v != nil { // a fault of the engine must not leave a connection half dead
+		if v := recover(); v != nil {
 			err = fmt.Errorf("reader panicked: %v", v)
 			c.log.Error("arpc: reader panicked", "panic", fmt.Sprint(v))
 		}
 	}()
-	d := wire.NewDecoder(c.maxBody)
-	if err := c.greetStranger(d); err != nil {
-		return err
-	}
+	return f()
+}
+
+// read reads frames and dispatches them, until the connection ends or is silent.
+// Before the socket is read everything that was answered meanwhile is flushed at
+// once; on a WebSocket that happens below, through Attach.
+func (c *conn) read() error {
 	for {
 		if c.ws == nil {
 			c.out.beforeRead()
@@ -147,16 +179,33 @@ func (c *conn) read() (err error) {
 		if err := runEach(c.beforeRecv, c.raw); err != nil {
 			return fmt.Errorf("before receiving: %w", err)
 		}
-		n, err := c.in.Read(d.Buffer())
-		d.Advance(n)
+		n, err := c.readBytes()
+		if errors.Is(err, quiet.ErrSilent) {
+			return err
+		}
+		c.frames.Advance(n)
 		c.life.heardBytes(n)
-		if err := c.dispatchAll(d); err != nil {
+		if err := c.dispatchAll(c.frames); err != nil {
 			return err
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// readBytes waits for bytes, where it can without memory to put them in.
+func (c *conn) readBytes() (int, error) {
+	if c.plain != nil {
+		return c.plain.Await()
+	}
+	if c.patient && !c.ws.Ready() {
+		c.frames.Release()
+		if err := c.ws.Await(); err != nil {
+			return 0, err
+		}
+	}
+	return c.in.Read(c.frames.Buffer())
 }
 
 func (c *conn) dispatchAll(d *wire.Decoder) error {

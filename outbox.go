@@ -387,6 +387,16 @@ func (o *outbox) restLocked() {
 	}
 }
 
+// rest gives up the memory of an outbox with nothing in it.
+func (o *outbox) rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil && !o.flushing && len(o.buf) == 0 {
+		o.buf, o.chunk, o.off, o.message = nil, nil, 0, 0
+		o.before = o.taken // the chunk that left is not remembered
+	}
+}
+
 func (o *outbox) releaseLocked() {
 	o.flushing = false
 	if o.quiet != nil {
