@@ -28,6 +28,14 @@ func (a *ahead) Buffer() []byte {
 	return a.block[:]
 }
 
+// filled says how many bytes were read into Buffer, which was not asked for if
+// there are none.
+func (a *ahead) filled(n int) {
+	if n > 0 {
+		a.end = n
+	}
+}
+
 // Release gives the block up if all of it is taken.
 func (a *ahead) Release() {
 	if a.empty() && a.block != nil {

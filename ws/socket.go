@@ -67,7 +67,7 @@ func (s *socket) receive(p []byte) (int, error) {
 		return s.Conn.Read(p)
 	}
 	n, err := s.ahead.reader.Read()
-	s.ahead.end = n
+	s.ahead.filled(n)
 	return s.ahead.take(p), err
 }
 
@@ -77,7 +77,7 @@ func (s *socket) await() error {
 		s.beforeRead()
 	}
 	n, err := s.ahead.reader.Await()
-	s.ahead.end = n
+	s.ahead.filled(n)
 	return err
 }
 
