@@ -113,11 +113,10 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 // very peer: then the peer waits too.
 func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 	for {
-		extra := cn.inbox.open()
-		if by.handles != nil && by.handles.Client == c {
-			extra = noLimit
+		s, fewer, err := c.pending.add(0)
+		if errors.Is(err, errHeld) {
+			s, fewer, err = c.pending.add(cn.extraCalls(by))
 		}
-		s, fewer, err := c.pending.add(extra)
 		if !errors.Is(err, errHeld) {
 			return s, err
 		}
@@ -125,6 +124,14 @@ func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 			return nil, err
 		}
 	}
+}
+
+// extraCalls is how many calls there may be beyond what the peer wants at once.
+func (c *conn) extraCalls(by caller) int {
+	if by.handles != nil && by.handles.Client == c.client {
+		return noLimit
+	}
+	return c.inbox.open()
 }
 
 // roundTrip is one call on one connection.

@@ -35,7 +35,7 @@ type conn struct {
 
 	frames     *wire.Decoder
 	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
-	patient    bool           // ws is awaited before it is read
+	patient    bool          // ws is awaited before it is read
 	beforeRecv []func(net.Conn) error
 	out        outbox
 	inbox      inbox
@@ -66,6 +66,7 @@ type conn struct {
 	leaving     bool  // the peer asked us to go: nothing new is sent
 	closing     bool  // nothing more is sent
 	dead        bool
+	spent       atomic.Bool // closing or leaving, for those who have no time for mu
 	redialAfter time.Duration // how long the peer wants us to stay away
 	linger      *time.Timer   // ends a connection whose last bytes do not leave
 	lingerMoved uint64        // bytes that had left when it was last looked at
@@ -275,20 +276,7 @@ func (c *conn) receive(f *wire.Frame) error {
 // route hands a message to its handler, or to where it waits for it.
 func (c *conn) route(f *wire.Frame) error {
 	r := c.handler.router.Load().find(f.Method)
-	ctx := &Context{
-		Client: c.client,
-		conn:   c,
-		route:  r,
-		method: r.method,
-		body:   f.Body,
-		seq:    f.Seq,
-		cmd:    f.Cmd,
-		flags:  f.Flags,
-	}
-	if r.method == "" { // the route of all that have none
-		ctx.method = string(f.Method)
-	}
-	if ctx.IsRequest() {
+	if f.Cmd.Command() == wire.Request {
 		c.unanswered.Add(1)
 	}
 	mode := r.modeOf(f.Cmd)
@@ -296,12 +284,12 @@ func (c *conn) route(f *wire.Frame) error {
 		mode = Ordered // the reader does not wait for room
 	}
 	if mode == Inline {
-		ctx.inline = true
+		ctx := &Context{inline: true}
+		ctx.begin(c, r, f, f.Body)
 		ctx.run()
 		return nil
 	}
-	ctx.body = append([]byte(nil), f.Body...)
-	return c.inbox.put(ctx, mode)
+	return c.inbox.put(newContext(c, r, f), mode)
 }
 
 // control sends what RFC 6455 wants answered, as gorilla made it.
@@ -315,28 +303,41 @@ func (c *conn) control(frame []byte) error {
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
-	end, room, err := c.out.append(h, method, body, o.onReader)
+	p, err := c.out.append(h, method, body, o.onReader)
 	for errors.Is(err, errFull) {
-		if err = c.awaitRoom(room, o); err != nil {
+		if err = c.awaitRoom(p.room, o); err != nil {
 			c.overstock(err, func() []byte { return wire.Append(nil, h, method, body) })
 			return 0, err
 		}
-		end, room, err = c.out.append(h, method, body, false)
+		p, err = c.out.append(h, method, body, false)
 	}
-	return c.sent(end, err, o)
+	c.flush(p, o)
+	return p.end, err
 }
 
 // sendEncoded is send for a frame that is encoded already.
 func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) {
-	end, room, err := c.out.appendEncoded(frame)
+	p, err := c.out.appendEncoded(frame)
 	for errors.Is(err, errFull) {
-		if err = c.awaitRoom(room, o); err != nil {
+		if err = c.awaitRoom(p.room, o); err != nil {
 			c.overstock(err, func() []byte { return frame })
 			return 0, err
 		}
-		end, room, err = c.out.appendEncoded(frame)
+		p, err = c.out.appendEncoded(frame)
 	}
-	return c.sent(end, err, o)
+	c.flush(p, o)
+	return p.end, err
+}
+
+// flush does what the sender of a frame has to do for it to leave.
+func (c *conn) flush(p place, o sendOptions) {
+	switch {
+	case !p.flush:
+	case o.onReader:
+		c.out.flush()
+	default:
+		c.out.flushWithOthers()
+	}
 }
 
 // overstock tells that a message was refused, if that is why.
@@ -344,17 +345,6 @@ func (c *conn) overstock(err error, frame func() []byte) {
 	if errors.Is(err, ErrOverstock) {
 		c.handler.runMessage("overstock hook", c.handler.hooks.Load().overstock, c.client, frame)
 	}
-}
-
-func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
-	switch {
-	case err != nil:
-	case o.onReader:
-		c.out.kickUnlessReading()
-	default:
-		c.out.kick()
-	}
-	return end, err
 }
 
 // sendOptions say how a sender waits for room in the outbox.
@@ -397,11 +387,7 @@ func (c *conn) err() error {
 }
 
 // usable reports whether the connection still takes what is sent.
-func (c *conn) usable() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.closing && !c.leaving
-}
+func (c *conn) usable() bool { return !c.spent.Load() }
 
 // open makes a dialed connection the client's, unless it is over already.
 func (c *conn) open() bool {
@@ -422,6 +408,7 @@ func (c *conn) die(cause error) {
 	c.mu.Lock()
 	again := c.dead
 	c.dead, c.closing = true, true
+	c.spent.Store(true)
 	if c.cause == nil {
 		c.cause = cause
 	}
@@ -452,6 +439,7 @@ func (c *conn) shutWithin(cause error, limit time.Duration) {
 	c.mu.Lock()
 	again := c.closing
 	c.closing = true
+	c.spent.Store(true)
 	if c.cause == nil {
 		c.cause = cause
 	}
