@@ -66,7 +66,7 @@ type conn struct {
 	leaving     bool  // the peer asked us to go: nothing new is sent
 	closing     bool  // nothing more is sent
 	dead        bool
-	spent       atomic.Bool // closing or leaving, for those who have no time for mu
+	spent       atomic.Bool   // closing or leaving, for those who have no time for mu
 	redialAfter time.Duration // how long the peer wants us to stay away
 	linger      *time.Timer   // ends a connection whose last bytes do not leave
 	lingerMoved uint64        // bytes that had left when it was last looked at

@@ -38,11 +38,11 @@ type Context struct {
 	answered atomic.Bool
 	canceled atomic.Bool // the caller gave up
 
-	mu       sync.Mutex // guards what follows
-	values   map[any]any
-	forgot   runtime.Cleanup // answers when nobody can any more
-	life     context.Context // made when it is first asked for
-	end      context.CancelCauseFunc
+	mu     sync.Mutex // guards what follows
+	values map[any]any
+	forgot runtime.Cleanup // answers when nobody can any more
+	life   context.Context // made when it is first asked for
+	end    context.CancelCauseFunc
 }
 
 // small is the size of bodies that are in one piece of memory with their Context.

@@ -20,9 +20,9 @@ var DefaultHandler = NewHandler()
 type Handler struct {
 	router atomic.Pointer[router]
 	hooks  atomic.Pointer[hooks]
+	codec  atomic.Pointer[codec.Codec]
 
 	mu           sync.Mutex // guards what follows, and writes to router and hooks
-	codec        codec.Codec
 	logger       *slog.Logger
 	limits       Limits
 	authenticate AuthenticateFunc
@@ -34,7 +34,8 @@ type Handler struct {
 // NewHandler returns a Handler without routes, with the JSON codec, the default
 // logger and DefaultLimits.
 func NewHandler() *Handler {
-	h := &Handler{codec: codec.JSON, limits: DefaultLimits()}
+	h := &Handler{limits: DefaultLimits()}
+	h.SetCodec(codec.JSON)
 	h.router.Store(newRouter())
 	h.hooks.Store(&hooks{})
 	return h
@@ -46,13 +47,13 @@ func (h *Handler) Clone() *Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := &Handler{
-		codec:        h.codec,
 		logger:       h.logger,
 		limits:       h.limits,
 		authenticate: h.authenticate,
 	}
 	c.router.Store(h.router.Load()) // a table is never changed, only replaced
 	c.hooks.Store(h.hooks.Load())
+	c.codec.Store(h.codec.Load())
 	return c
 }
 
@@ -147,17 +148,11 @@ func (h *Handler) SetSendQueueSize(frames int) {
 
 // SetCodec sets the codec of values for connections that are made later.
 func (h *Handler) SetCodec(c codec.Codec) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.codec = c
+	h.codec.Store(&c)
 }
 
 // Codec returns the codec of values.
-func (h *Handler) Codec() codec.Codec {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.codec
-}
+func (h *Handler) Codec() codec.Codec { return *h.codec.Load() }
 
 // SetLogger sets the logger; nil means slog.Default.
 func (h *Handler) SetLogger(l *slog.Logger) {

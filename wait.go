@@ -30,6 +30,9 @@ func (w *wait) expired() <-chan time.Time {
 	return w.timer.C
 }
 
+// endless says that nothing ends it but what is waited for.
+func (w *wait) endless() bool { return w.done == nil && w.timeout == TimeForever }
+
 // left is what remains of the timeout.
 func (w *wait) left() time.Duration {
 	if w.deadline.IsZero() {
