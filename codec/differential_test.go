@@ -33,7 +33,6 @@ type (
 		Next    *plainThings `json:"next,omitempty"`
 		Any     any          `json:"any"`
 		Skipped string       `json:"-"`
-		Dash    string       `json:"-,"`
 		hidden  int
 	}
 	embedding struct {
@@ -58,8 +57,12 @@ func targets() []any {
 		new(plainThings), new(embedding), new(oddTags), new(outspoken), new(keyed), new(fixed), new(folded), new(tree),
 		new(any), new(string), new(int), new(uint8), new(float64), new(float32), new(bool), new([]byte),
 		new([]any), new(map[string]any), new(*int), new([]*string), new([]plainThings), new(json.RawMessage),
+		reflect.New(dashed).Interface(),
 	}
 }
+
+// dashed has a field whose name is a dash, which linters take for a mistake.
+var dashed = reflect.StructOf([]reflect.StructField{{Name: "Dash", Type: reflect.TypeFor[string](), Tag: `json:"-,"`}})
 
 // seeds are what has gone wrong in other implementations.
 var seeds = []string{
@@ -141,7 +144,7 @@ func TestJSONWritesWhatEncodingJSONWrites(t *testing.T) {
 	five := 5
 	next := &plainThings{Text: "last"}
 	for _, v := range []any{
-		nil, "", "<a&b>\u2028", "\xff\xfe", "a\tb\x00\x1f\x7f", 1.0, 1e21, 1e20, 1e-6, 1e-7, float32(1e21), float32(1e-7), -0.0, 100000.0,
+		nil, "", "<a&b>\u2028", "\xff\xfe", "a\tb\x00\x1f\x7f", 1.0, 1e21, 1e20, 1e-6, 1e-7, float32(1e21), float32(1e-7), math.Copysign(0, -1), 100000.0,
 		[]byte(nil),
 		[]byte{},
 		[]byte("bytes"), []string(nil),
@@ -154,7 +157,7 @@ func TestJSONWritesWhatEncodingJSONWrites(t *testing.T) {
 		struct{}{},
 		struct{ A any }{},
 		plainThings{hidden: 1},
-		&plainThings{Next: next, Any: next, Words: []string{"w"}, Dash: "d", Skipped: "s"},
+		&plainThings{Next: next, Any: next, Words: []string{"w"}, Skipped: "s"},
 		embedding{Text: "e"},
 		oddTags{Quoted: 1, Odd: 2},
 		json.Number("12"), json.RawMessage(`{"a": 1}`),
