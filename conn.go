@@ -26,7 +26,7 @@ type conn struct {
 	handler *Handler
 	codec   codec.Codec
 	log     *slog.Logger
-	limits  Limits
+	limits  *Limits // shared, never changed
 	maxBody int
 
 	raw net.Conn  // what is written to, by the outbox alone
@@ -35,8 +35,7 @@ type conn struct {
 
 	frames     *wire.Decoder
 	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
-	patient    bool          // ws is awaited before it is read
-	beforeRecv []func(net.Conn) error
+	hooks      *hooks        // of when it began
 	out        outbox
 	inbox      inbox
 	unanswered atomic.Int64 // requests of the peer without an answer
@@ -49,11 +48,12 @@ type conn struct {
 	greeted      atomic.Bool      // hello was said
 	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
 	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
-	refreshing   atomic.Bool      // a token is being looked at
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
-	admitted     atomic.Bool      // nobody has to, or the peer did
 	onAdmit      func()           // runs the connected hooks, on accepted connections
-	strange      int              // frames before admission, counted by the reader
+	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
+	refreshing   atomic.Bool      // a token is being looked at
+	strange      int32            // frames before admission, counted by the reader
+	patient      bool             // ws is awaited before it is read
 
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
@@ -68,9 +68,7 @@ type conn struct {
 	dead        bool
 	spent       atomic.Bool   // closing or leaving, for those who have no time for mu
 	redialAfter time.Duration // how long the peer wants us to stay away
-	linger      *time.Timer   // ends a connection whose last bytes do not leave
-	lingerMoved uint64        // bytes that had left when it was last looked at
-	lingerUntil time.Time
+	linger      *linger       // once it is to end
 }
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
@@ -79,7 +77,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		handler: h,
 		codec:   h.Codec(),
 		log:     h.Logger(),
-		limits:  h.Limits(),
+		limits:  h.limits.Load(),
 		raw:     nc,
 		in:      nc,
 		ended:   make(chan struct{}),
@@ -97,7 +95,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	}
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
-	cn.beforeRecv, cn.out.beforeSend = all.beforeRecv, all.beforeSend
+	cn.hooks = all
 	cn.frames = wire.NewDecoder(cn.maxBody)
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
@@ -177,7 +175,7 @@ func (c *conn) read() error {
 		if c.ws == nil {
 			c.out.beforeRead()
 		}
-		if err := runEach(c.beforeRecv, c.raw); err != nil {
+		if err := runEach(c.hooks.beforeRecv, c.raw); err != nil {
 			return fmt.Errorf("before receiving: %w", err)
 		}
 		n, err := c.readBytes()
@@ -444,9 +442,8 @@ func (c *conn) shutWithin(cause error, limit time.Duration) {
 		c.cause = cause
 	}
 	if !again {
-		c.lingerUntil = time.Now().Add(limit)
-		c.lingerMoved = c.out.moved.Load()
-		c.linger = time.AfterFunc(min(closeLinger, limit), c.lingerOn)
+		c.linger = &linger{moved: c.out.moved.Load(), until: time.Now().Add(limit)}
+		c.linger.timer = time.AfterFunc(min(closeLinger, limit), c.lingerOn)
 	}
 	c.mu.Unlock()
 	if !again {
@@ -454,15 +451,22 @@ func (c *conn) shutWithin(cause error, limit time.Duration) {
 	}
 }
 
+// linger watches over the last bytes of a connection.
+type linger struct {
+	timer *time.Timer // looks whether they move
+	moved uint64      // bytes that had left when it last looked
+	until time.Time
+}
+
 // lingerOn ends a connection whose last bytes do not move any more, or for too long.
 func (c *conn) lingerOn() {
 	c.mu.Lock()
 	moved := c.out.moved.Load()
-	left := time.Until(c.lingerUntil)
-	on := moved > c.lingerMoved && left > 0 && !c.dead
-	c.lingerMoved = moved
+	left := time.Until(c.linger.until)
+	on := moved > c.linger.moved && left > 0 && !c.dead
+	c.linger.moved = moved
 	if on {
-		c.linger.Reset(min(closeLinger, left))
+		c.linger.timer.Reset(min(closeLinger, left))
 	}
 	c.mu.Unlock()
 	if !on {
@@ -474,7 +478,7 @@ func (c *conn) stopLinger() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.linger != nil {
-		c.linger.Stop()
+		c.linger.timer.Stop()
 	}
 }
 

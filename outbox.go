@@ -3,7 +3,6 @@ package arpc
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -36,21 +35,20 @@ type outbox struct {
 	flushing bool          // somebody has the flusher's role
 	reading  bool          // the reader handles frames, and flushes when it is done
 	finish   bool          // close the connection when everything left
+	batch    bool          // frames share WebSocket messages
+	pressed  bool          // it was seen full: tell the inbox when it is not
+	crowded  atomic.Bool   // it is full, or was when something was last appended
 	err      error         // why nothing more is taken
 	room     chan struct{} // closed when a full outbox has room; nil if nobody waits
 	quiet    chan struct{} // closed when a failed outbox has no flusher any more
-	pressed  bool          // it was seen full: tell the inbox when it is not
-	crowded  atomic.Bool   // it is full, or was when something was last appended
 	appended uint64        // frames that senders ever appended
 	taken    uint64        // of them, those up to the end of chunk
 	before   uint64        // and those up to its beginning
 	inChunk  int           // frames of senders in chunk
 	held     int           // bytes of senders in chunk
-	batch    bool          // frames share WebSocket messages
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
 
-	beforeSend []func(net.Conn) error
-	moved      atomic.Uint64 // bytes that left
+	moved atomic.Uint64 // bytes that left
 
 	// Owned by the flusher.
 	chunk    []byte // what is being written
@@ -145,7 +143,7 @@ func (o *outbox) admitReaderLocked() error {
 	if o.err != nil || o.finish {
 		return o.closedLocked()
 	}
-	if l := &o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
+	if l := o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
 		return errUnread
 	}
 	return nil
@@ -159,7 +157,7 @@ func (o *outbox) closedLocked() error {
 }
 
 func (o *outbox) fullLocked() bool {
-	l := &o.conn.limits
+	l := o.conn.limits
 	return o.frames+o.inChunk >= l.SendFrames || len(o.buf)+o.held >= l.SendBytes
 }
 
@@ -310,7 +308,7 @@ func (o *outbox) drain() {
 
 // tryWrite writes without waiting, where the socket can.
 func (o *outbox) tryWrite(b []byte) (int, error) {
-	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+	if err := runEach(o.conn.hooks.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
 	n, err := o.raw.write(b)
@@ -319,7 +317,7 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 }
 
 func (o *outbox) blockingWrite(b []byte) (int, error) {
-	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+	if err := runEach(o.conn.hooks.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
 	n, err := o.conn.raw.Write(b)
