@@ -44,9 +44,9 @@ type Client struct {
 	request *http.Request // the upgrade request, on accepted WebSockets
 	dialer  *redialer     // nil on accepted clients
 
-	mu             sync.Mutex // guards what follows
-	current        *conn      // nil while there is no connection
-	changed        chan struct{}
+	mu             sync.Mutex    // guards what follows
+	current        *conn         // nil while there is no connection
+	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
 	values         map[any]any
@@ -58,7 +58,7 @@ type Client struct {
 }
 
 func newClient(h *Handler) *Client {
-	return &Client{Handler: h, state: StateConnecting, changed: make(chan struct{}), done: make(chan struct{})}
+	return &Client{Handler: h, state: StateConnecting, done: make(chan struct{})}
 }
 
 func (c *Client) accepted() bool { return c.dialer == nil }
@@ -121,8 +121,10 @@ func (c *Client) setState(s State, cn *conn, err error) {
 	if err != nil {
 		c.err = err
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
 	c.hooks.add(func() { c.Handler.runStateChanged(c, s, err) })
 }
 
@@ -227,7 +229,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 	}
 	defer body.free()
 	for {
-		cn, err := c.connection(w)
+		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
@@ -249,7 +251,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(w)
+	cn, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
@@ -290,11 +292,9 @@ func (c *Client) encode(method string, v any) (*buffer, wire.Kind, error) {
 // connection is the current connection. While there is none it waits for one.
 func (c *Client) connection(w *wait) (*conn, error) {
 	for {
-		c.mu.Lock()
-		cn, changed, cause := c.current, c.changed, c.err
-		c.mu.Unlock()
+		cn, changed, cause := c.usableNow()
 		switch {
-		case cn != nil && cn.usable():
+		case cn != nil:
 			return cn, nil
 		case c.accepted():
 			return nil, ErrDisconnected.withSent(false, cause)
@@ -307,6 +307,21 @@ func (c *Client) connection(w *wait) (*conn, error) {
 			return nil, ErrDisconnected.withSent(false, cause)
 		}
 	}
+}
+
+// usableNow is the current connection if calls may go there. If not it is nil,
+// and there is the reason and, for a client that dials, a channel that is closed
+// when that changes.
+func (c *Client) usableNow() (cn *conn, changed <-chan struct{}, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil && c.current.usable() {
+		return c.current, nil, nil
+	}
+	if c.changed == nil && !c.accepted() {
+		c.changed = make(chan struct{})
+	}
+	return nil, c.changed, c.err
 }
 
 // Stop ends the client for good: what was sent before leaves, pending calls

@@ -1,6 +1,7 @@
 package arpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,13 +36,40 @@ type Context struct {
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
 	answered atomic.Bool
+	canceled atomic.Bool // the caller gave up
 
-	mu       sync.Mutex // guards what follows
-	values   map[any]any
-	forgot   runtime.Cleanup // answers when nobody can any more
-	life     context.Context // made when it is first asked for
-	end      context.CancelCauseFunc
-	canceled bool // the caller gave up
+	mu     sync.Mutex // guards what follows
+	values map[any]any
+	forgot runtime.Cleanup // answers when nobody can any more
+	life   context.Context // made when it is first asked for
+	end    context.CancelCauseFunc
+}
+
+// small is the size of bodies that are in one piece of memory with their Context.
+const small = 96
+
+// newContext is the Context of a message that outlives its frame.
+func newContext(c *conn, r *route, f *wire.Frame) *Context {
+	if len(f.Body) > small {
+		ctx := &Context{}
+		ctx.begin(c, r, f, bytes.Clone(f.Body))
+		return ctx
+	}
+	whole := &struct {
+		Context
+		body [small]byte
+	}{}
+	n := copy(whole.body[:], f.Body)
+	whole.begin(c, r, f, whole.body[:n:n])
+	return &whole.Context
+}
+
+func (ctx *Context) begin(c *conn, r *route, f *wire.Frame, body []byte) {
+	ctx.Client, ctx.conn, ctx.route, ctx.method = c.client, c, r, r.method
+	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
+	if r.method == "" { // the route of all that have none
+		ctx.method = string(f.Method)
+	}
 }
 
 // contextKey finds the Context in a context that was derived from it.
@@ -200,7 +228,7 @@ func (ctx *Context) runChain() {
 // sees to it that a request whose handler forgot it is answered all the same.
 func (ctx *Context) run() {
 	defer ctx.recovered()
-	if ctx.wasCanceled() {
+	if ctx.canceled.Load() {
 		_ = ctx.Error(errCanceled) // it waited in a queue, and nobody waits for it
 		return
 	}
@@ -271,16 +299,10 @@ func (ctx *Context) settled() {
 func (ctx *Context) cancel() {
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	ctx.canceled = true
+	ctx.canceled.Store(true)
 	if ctx.end != nil {
 		ctx.end(errCanceled)
 	}
-}
-
-func (ctx *Context) wasCanceled() bool {
-	ctx.mu.Lock()
-	defer ctx.mu.Unlock()
-	return ctx.canceled
 }
 
 // lifetime is the context behind the Context. Most handlers never ask for it.
@@ -294,7 +316,7 @@ func (ctx *Context) lifetime() context.Context {
 		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.ctx)
 	}
 	switch {
-	case ctx.canceled:
+	case ctx.canceled.Load():
 		ctx.end(errCanceled)
 	case ctx.answered.Load():
 		ctx.end(ErrAnswered)

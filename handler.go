@@ -20,11 +20,11 @@ var DefaultHandler = NewHandler()
 type Handler struct {
 	router atomic.Pointer[router]
 	hooks  atomic.Pointer[hooks]
+	codec  atomic.Pointer[codec.Codec]
+	limits atomic.Pointer[Limits] // what it points to is never changed
 
-	mu           sync.Mutex // guards what follows, and writes to router and hooks
-	codec        codec.Codec
+	mu           sync.Mutex // guards what follows, and writes to router, hooks and limits
 	logger       *slog.Logger
-	limits       Limits
 	authenticate AuthenticateFunc
 
 	workers  workers
@@ -34,7 +34,9 @@ type Handler struct {
 // NewHandler returns a Handler without routes, with the JSON codec, the default
 // logger and DefaultLimits.
 func NewHandler() *Handler {
-	h := &Handler{codec: codec.JSON, limits: DefaultLimits()}
+	h := &Handler{}
+	h.SetLimits(DefaultLimits())
+	h.SetCodec(codec.JSON)
 	h.router.Store(newRouter())
 	h.hooks.Store(&hooks{})
 	return h
@@ -46,13 +48,13 @@ func (h *Handler) Clone() *Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := &Handler{
-		codec:        h.codec,
 		logger:       h.logger,
-		limits:       h.limits,
 		authenticate: h.authenticate,
 	}
 	c.router.Store(h.router.Load()) // a table is never changed, only replaced
 	c.hooks.Store(h.hooks.Load())
+	c.codec.Store(h.codec.Load())
+	c.limits.Store(h.limits.Load())
 	return c
 }
 
@@ -126,38 +128,34 @@ func (h *Handler) reroute(change func(*router) *router) {
 func (h *Handler) SetLimits(l Limits) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.limits = l.orDefault()
+	h.setLimitsLocked(l)
+}
+
+func (h *Handler) setLimitsLocked(l Limits) {
+	l = l.orDefault()
+	h.limits.Store(&l)
 }
 
 // Limits returns the limits in force.
-func (h *Handler) Limits() Limits {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.limits
-}
+func (h *Handler) Limits() Limits { return *h.limits.Load() }
 
 // SetSendQueueSize sets how many frames the send queue of a connection holds;
 // it is Limits.SendFrames.
 func (h *Handler) SetSendQueueSize(frames int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.limits.SendFrames = frames
-	h.limits = h.limits.orDefault()
+	l := h.Limits()
+	l.SendFrames = frames
+	h.setLimitsLocked(l)
 }
 
 // SetCodec sets the codec of values for connections that are made later.
 func (h *Handler) SetCodec(c codec.Codec) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.codec = c
+	h.codec.Store(&c)
 }
 
 // Codec returns the codec of values.
-func (h *Handler) Codec() codec.Codec {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.codec
-}
+func (h *Handler) Codec() codec.Codec { return *h.codec.Load() }
 
 // SetLogger sets the logger; nil means slog.Default.
 func (h *Handler) SetLogger(l *slog.Logger) {

@@ -102,7 +102,7 @@ func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 	}
 	w := newWait(helloTimeout, ctx.Done())
 	defer w.stop()
-	err := cn.greet(token, w)
+	err := cn.greet(token, &w)
 	if !errors.Is(err, errBase) {
 		return err
 	}

@@ -146,7 +146,7 @@ func (s *Stream) attach(ctx context.Context) (*conn, error) {
 	}
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	cn, err = s.client.connection(w)
+	cn, err = s.client.connection(&w)
 	if err != nil {
 		return nil, contextual(ctx, err)
 	}

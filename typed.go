@@ -55,21 +55,26 @@ func (h *Handler) describe(method string, request, reply reflect.Type) {
 
 // finish answers with what a typed handler returned.
 func (ctx *Context) finish(reply any, err error) {
-	var coded *Error
-	switch {
-	case err == nil:
-	case errors.As(err, &coded):
-	default:
-		ctx.conn.log.Error("arpc: handler failed", "method", ctx.method, "error", err)
-		coded = errInternal
+	if err != nil {
+		reply = ctx.failure(err)
 	}
 	switch {
 	case !ctx.IsRequest():
-	case coded != nil:
-		_ = ctx.Error(coded) // a lost connection is told to the hooks
+	case err != nil:
+		_ = ctx.Error(reply) // a lost connection is told to the hooks
 	default:
 		_ = ctx.Write(reply) // and what cannot be encoded is logged and answered
 	}
+}
+
+// failure is what the peer gets to know of an error.
+func (ctx *Context) failure(err error) *Error {
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	ctx.conn.log.Error("arpc: handler failed", "method", ctx.method, "error", err)
+	return errInternal
 }
 
 // Register registers the methods of a value: each exported one that is a

@@ -1,0 +1,89 @@
+package arpc_test
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+)
+
+// TestARestedConnectionKnowsWhatLeft: a call waits while its connection gives up
+// its buffers, and then the connection is lost. The request has left.
+func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
+	for _, tr := range arpctest.Transports {
+		t.Run(tr.Name, func(t *testing.T) {
+			far := arpc.NewHandler()
+			called := make(chan struct{}, 10)
+			far.Handle("/pay", func(ctx *arpc.Context) { called <- struct{}{}; <-ctx.Done() })
+			accepted := make(chan net.Conn, 10)
+			dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) {
+				accepted <- nc
+				far.ServeConn(nc, a)
+			})
+			c, err := arpc.NewClient(dial, arpc.WithBackoff(soon))
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed := make(chan error, 1)
+			go func() { failed <- c.Call("/pay", nil, nil, arpctest.Wait) }()
+			arpctest.Receive(t, called, "call")
+			c.Rest()
+			arpctest.Receive(t, accepted, "connection").Close()
+			var coded *arpc.Error
+			if err := arpctest.Receive(t, failed, "failure"); !errors.As(err, &coded) || !coded.Sent {
+				t.Errorf("%#v", err)
+			}
+			c.Stop()
+			arpctest.Closed(t, c.Done(), "client")
+			if len(called) != 0 {
+				t.Error("it was sent again")
+			}
+		})
+	}
+}
+
+func TestARestedConnectionGoesOn(t *testing.T) {
+	arpctest.EachWay(t, func(far *arpc.Handler) {
+		far.Handle("/echo", echo)
+	}, func(t *testing.T, near *arpc.Client) {
+		for _, text := range []string{"a", strings.Repeat("long", 5000), ""} {
+			var got string
+			if err := near.Call("/echo", text, &got, arpctest.Wait); err != nil || got != text {
+				t.Fatalf("%.20q, %v", got, err)
+			}
+			near.Rest()
+		}
+	})
+}
+
+// TestAHandlerThatBlocksHoldsUpNobody: workers are woken one after the other,
+// and each wakes the next before it runs a handler.
+func TestAHandlerThatBlocksHoldsUpNobody(t *testing.T) {
+	const blocked = 300
+	release := make(chan struct{})
+	arpctest.EachWay(t, func(far *arpc.Handler) {
+		far.Handle("/block", func(ctx *arpc.Context) { <-release; _ = ctx.Write(nil) })
+		far.Handle("/echo", echo)
+	}, func(t *testing.T, near *arpc.Client) {
+		release = make(chan struct{})
+		done := make(chan error, blocked)
+		for range blocked {
+			go func() { done <- near.Call("/block", nil, nil, arpctest.Wait) }()
+		}
+		var got string
+		for range 10 {
+			if err := near.Call("/echo", "past them", &got, arpctest.Wait); err != nil || got != "past them" {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+		close(release)
+		for range blocked {
+			if err := arpctest.Receive(t, done, "blocked call"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
