@@ -213,6 +213,9 @@ func (c *conn) dispatch(f *wire.Frame) error {
 
 // receive takes a request or notify to its route.
 func (c *conn) receive(f *wire.Frame) error {
+	if f.Flags&wire.Outside != 0 && f.Cmd.Command() == wire.Notify && !c.pushed(f) {
+		return nil
+	}
 	if bytes.HasPrefix(f.Method, protocolBytes) {
 		return c.receiveProtocol(f)
 	}
@@ -224,7 +227,10 @@ func (c *conn) receive(f *wire.Frame) error {
 
 // route hands a message to its handler, or to where it waits for it.
 func (c *conn) route(f *wire.Frame) error {
-	r := c.handler.router.Load().find(f.Method)
+	return c.routeTo(c.handler.router.Load().find(f.Method), f)
+}
+
+func (c *conn) routeTo(r *route, f *wire.Frame) error {
 	ctx := &Context{
 		Client: c.client,
 		conn:   c,

@@ -21,6 +21,8 @@ type Handler struct {
 	router atomic.Pointer[router]
 	hooks  atomic.Pointer[hooks]
 
+	extensions atomic.Pointer[extensions] // nil where there is none
+
 	mu           sync.Mutex // guards what follows, and writes to router and hooks
 	codec        codec.Codec
 	logger       *slog.Logger
@@ -53,6 +55,7 @@ func (h *Handler) Clone() *Handler {
 	}
 	c.router.Store(h.router.Load()) // a table is never changed, only replaced
 	c.hooks.Store(h.hooks.Load())
+	c.extensions.Store(h.extensions.Load())
 	return c
 }
 

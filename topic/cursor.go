@@ -23,6 +23,7 @@ type Cursor struct {
 	position uint64 // offset of the last entry that was read or skipped
 	place    int    // in log.waiting, or none
 	closed   bool
+	parked   bool // the reader looks again only when it is poked
 	poked    bool // the reader is to look again
 }
 
@@ -68,17 +69,35 @@ func (c *Cursor) Next(into []Entry, room int) (n int, skipped uint64, more bool)
 	return n, skipped, false
 }
 
-// Skip moves behind the entry at an offset without reading what is before. A
-// cursor never moves back.
-func (c *Cursor) Skip(to uint64) {
+// SkipToNewest moves in front of the newest entry, if it is behind that, without
+// reading what is before.
+func (c *Cursor) SkipToNewest() {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.position = max(c.position, min(to, l.last))
+	if l.last > 0 {
+		c.position = max(c.position, l.last-1)
+	}
+}
+
+// Park makes the reader wait until it is poked, whatever there is to read. It
+// reports false if it was poked since it last looked, and is to look again.
+func (c *Cursor) Park() bool {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if c.poked {
+		c.poked = false
+		return false
+	}
+	if c.place != none {
+		c.leaveLocked()
+	}
+	c.parked = !c.closed
+	return true
 }
 
 // Poke makes the reader look again, though there may be nothing to read: it is
-// woken, or the Next that it is about to call reports more.
+// woken, or the Next or Park that it is about to call says so.
 func (c *Cursor) Poke() {
 	if c.poke() {
 		c.reader.Wake()
@@ -88,11 +107,15 @@ func (c *Cursor) Poke() {
 func (c *Cursor) poke() (wake bool) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	if c.place == none {
+	switch {
+	case c.place != none:
+		c.leaveLocked()
+	case c.parked:
+		c.parked = false
+	default:
 		c.poked = !c.closed
 		return false
 	}
-	c.leaveLocked()
 	return true
 }
 
@@ -104,14 +127,17 @@ func (c *Cursor) Position() uint64 {
 }
 
 // Close ends the cursor. Next finds nothing any more, and its reader is woken
-// at most by an Append that is under way.
-func (c *Cursor) Close() {
+// at most by an Append that is under way. It says whether the reader waited: then
+// nobody will wake it.
+func (c *Cursor) Close() (waited bool) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	c.closed = true
+	waited = c.parked || c.place != none
+	c.closed, c.parked = true, false
 	if c.place != none {
 		c.leaveLocked()
 	}
+	return waited
 }
 
 // leaveLocked takes the cursor out of those that wait.

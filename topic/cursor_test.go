@@ -129,24 +129,45 @@ func TestWhatIsPokedLooksAgain(t *testing.T) {
 	}
 }
 
-func TestSkippingGoesForwardOnly(t *testing.T) {
+func TestSkippingLeavesTheNewest(t *testing.T) {
 	l, _ := newLog(topic.Limits{})
+	c := l.Follow(quiet)
+	c.SkipToNewest()
 	for i := range 5 {
 		add(l, fmt.Sprint(i+1))
 	}
-	c := l.FollowFrom(0, quiet)
-	c.Skip(3)
-	c.Skip(1)
-	if c.Position() != 3 {
-		t.Errorf("at %d", c.Position())
-	}
-	if got, skipped := read(c, 10, 100); !slices.Equal(got, []string{"4:4", "5:5"}) || skipped != 0 {
+	c.SkipToNewest()
+	if got, skipped := read(c, 10, 100); !slices.Equal(got, []string{"5:5"}) || skipped != 0 {
 		t.Errorf("got %q, skipped %d", got, skipped)
 	}
-	c.Skip(100)
-	add(l, "6")
-	if got, _ := read(c, 10, 100); !slices.Equal(got, []string{"6:6"}) {
-		t.Errorf("beyond the newest: %q", got)
+	c.SkipToNewest()
+	if got, _ := read(c, 10, 100); got != nil {
+		t.Errorf("it went back: %q", got)
+	}
+}
+
+func TestWhatIsParkedWaitsForThePoke(t *testing.T) {
+	l, _ := newLog(topic.Limits{})
+	woken := 0
+	c := l.Follow(topic.WakeFunc(func() { woken++ }))
+	read(c, 10, 100)
+	if !c.Park() {
+		t.Error("it was not poked, and looks again")
+	}
+	add(l, "a")
+	if woken != 0 {
+		t.Error("an entry woke it")
+	}
+	c.Poke()
+	c.Poke()
+	if woken != 1 {
+		t.Errorf("woken %d times", woken)
+	}
+	if c.Park() {
+		t.Error("it was poked twice, and looked once")
+	}
+	if !c.Park() || !c.Close() || c.Close() {
+		t.Error("it waited, and then it did not")
 	}
 }
 
