@@ -18,12 +18,13 @@ type Options struct {
 	Events bool
 	// Latest gives the newest entry alone where several wait.
 	Latest bool
-	// Hides, unless it is nil, says that an entry is not for this client.
+	// Hides, unless it is nil, says that an entry is not for this client. It is
+	// asked for entries with a tag.
 	Hides func(*topic.Entry) bool
-	// Older, unless it is nil, is asked for entries behind an offset that the
-	// log does not hold any more. It answers, later and from another goroutine,
-	// by calling Supply once.
-	Older func(s *Subscription, after uint64)
+	// Older, unless it is nil, is asked for entries behind an offset, up to
+	// another, that the log does not hold any more. It answers, later and from
+	// another goroutine, by calling Supply once.
+	Older func(s *Subscription, after, upTo uint64)
 	// Missed, unless it is nil, is told how many entries were gone before the
 	// client read them. It must not block.
 	Missed func(n uint64)
@@ -113,6 +114,15 @@ func (s *Subscription) Move(l *topic.Log, after uint64, tell []byte) {
 	if waited {
 		s.Wake()
 	}
+}
+
+// Tell sends a frame before what comes, to a client that knows events.
+func (s *Subscription) Tell(frame []byte) {
+	s.mu.Lock()
+	s.noteLocked(frame)
+	cursor := s.cursor
+	s.mu.Unlock()
+	cursor.Poke()
 }
 
 // noteLocked sends a frame before what comes, to a client that knows events.
@@ -250,7 +260,7 @@ func (s *Subscription) catchUpLocked(w *arpc.FrameWriter) bool {
 		return true
 	case !s.asked:
 		s.asked = true
-		s.o.Older(s, s.position)
+		s.o.Older(s, s.position, s.missing)
 	}
 	return false
 }
@@ -274,7 +284,7 @@ func (s *Subscription) sendLocked(w *arpc.FrameWriter, entries []topic.Entry) {
 			s.jumpLocked(w, e.Offset-1)
 		}
 		s.position = e.Offset
-		if s.o.Hides != nil && s.o.Hides(e) {
+		if e.Tag != nil && s.o.Hides != nil && s.o.Hides(e) {
 			s.hidden = true
 			continue
 		}
