@@ -246,12 +246,12 @@ func (r *room) add(s *subscription, l *topic.Log, after uint64, o feed.Options) 
 	return true
 }
 
-// remove ends a subscription, and says whether it was there.
-func (r *room) remove(s *subscription) bool {
+// remove removes a subscription, if it is there.
+func (r *room) remove(s *subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.index < 0 {
-		return false
+		return
 	}
 	end := len(r.subscribers) - 1
 	moved := r.subscribers[end]
@@ -259,5 +259,4 @@ func (r *room) remove(s *subscription) bool {
 	r.subscribers[end] = nil
 	r.subscribers = r.subscribers[:end]
 	s.index = -1
-	return true
 }

@@ -31,6 +31,7 @@ type subscription struct {
 	room    *room
 	index   int // in room.subscribers, below 0 when it is not there
 	noEcho  bool
+	left    sync.Once // the room
 
 	// Of those who show that they are there.
 	holder  string // "" for others
@@ -242,11 +243,13 @@ func (s *subscription) close() {
 }
 
 func (s *subscription) closeRest() {
-	if s.watches != nil {
-		s.watches.Close()
-	}
-	s.room.remove(s)
-	s.room.hub.exit(s.room)
+	s.left.Do(func() {
+		if s.watches != nil {
+			s.room.unwatch(s.watches)
+		}
+		s.room.remove(s)
+		s.room.hub.exit(s.room)
+	})
 }
 
 // leave ends the subscriptions of a client that is gone.
