@@ -31,6 +31,7 @@ type Subscription struct {
 	epoch    string
 	offset   uint64 // of the last publication that the handler has handled
 	placed   bool   // epoch and offset are known
+	asked    uint64 // offset that the last request had
 	live     bool   // the server pushes, on the connection there is
 	awaiting int    // answers to requests, before which pushes mean nothing
 	hole     bool   // something is missing, and is about to be asked for
@@ -227,6 +228,7 @@ func (s *Subscription) body() feed.Request {
 	if s.placed {
 		epoch, offset := s.epoch, s.offset
 		r.Epoch, r.Offset, r.Last = &epoch, &offset, 0
+		s.asked = offset
 	}
 	return r
 }
@@ -271,16 +273,26 @@ func (s *Subscription) answered(a *feed.Answer, toRequest bool) {
 			return // another one is on its way
 		}
 	}
-	if !a.Recovered {
-		s.missedLocked(a.Epoch, a.Offset)
+	s.live, s.hole = true, false
+	if !s.aheadLocked(a) {
+		if !a.Recovered {
+			s.missedLocked(a.Epoch, a.Offset)
+		}
+		s.epoch, s.offset, s.placed = a.Epoch, a.Offset, true
 	}
-	s.epoch, s.offset, s.placed, s.live, s.hole = a.Epoch, a.Offset, true, true, false
 	if a.Members != nil {
 		var members []Member
 		_ = json.Unmarshal(a.Members, &members) // a server that sends something else has no members
 		s.setMembersLocked(members, a.Version)
 	}
 	s.readyLocked()
+}
+
+// aheadLocked says that since the request more was handled, of what the last
+// connection had brought, than where the answer is.
+func (s *Subscription) aheadLocked(a *feed.Answer) bool {
+	forward := a.Recovered || a.Offset > s.asked
+	return s.placed && s.epoch == a.Epoch && s.offset >= a.Offset && forward
 }
 
 // missedLocked remembers to tell that everything up to an offset is gone.
