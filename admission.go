@@ -145,6 +145,7 @@ func (c *conn) refresh(token string) (any, error) {
 	}
 	c.client.setIdentity(who)
 	c.life.expireAt(who.Expires)
+	c.refreshed()
 	return tokenAnswer{Expires: expiresIn(who.Expires)}, nil
 }
 

@@ -29,28 +29,40 @@ var capabilities = []struct {
 	{capGoaway, "goaway"},
 }
 
-// capabilitiesOf are the bits of names; names that are not known mean nothing.
-func capabilitiesOf(names []string) (bits capability) {
+// capabilitiesOf are the bits of names, those of extensions included; names that
+// are not known mean nothing.
+func (h *Handler) capabilitiesOf(names []string) (bits capability) {
+	extended := h.extensionSet().list
 	for _, name := range names {
 		for _, c := range capabilities {
 			if c.name == name {
 				bits |= c.bit
 			}
 		}
+		for i, e := range extended {
+			if e.Capability == name {
+				bits |= bit(i)
+			}
+		}
 	}
 	return bits
 }
 
-// names are the names of bits.
-func (bits capability) names() []string {
+// capabilityNames are the names of bits.
+func (h *Handler) capabilityNames(bits capability) []string {
 	names := []string{}
 	for _, c := range capabilities {
 		if bits&c.bit != 0 {
 			names = append(names, c.name)
 		}
 	}
+	for i, e := range h.extensionSet().list {
+		if bits&bit(i) != 0 {
+			names = append(names, e.Capability)
+		}
+	}
 	return names
 }
 
-// allCapabilities are all of this version.
-const allCapabilities = capBatch | capCancel | capErrors | capKind | capGoaway | capCredit
+// everyCapability has the bits of all that this version and its extensions know.
+const everyCapability = capExtended - 1

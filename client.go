@@ -259,17 +259,6 @@ func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	return err
 }
 
-// Wake tells the connection to pull from a source, which was not woken before
-// or reported that it had nothing more. Without a connection it does nothing.
-func (c *Client) Wake(s Source) {
-	c.mu.Lock()
-	cn := c.current
-	c.mu.Unlock()
-	if cn != nil && cn.out.wake(s) {
-		c.Handler.flushers.add(&cn.out)
-	}
-}
-
 // encode checks a method and encodes the body for it.
 func (c *Client) encode(method string, v any) (*buffer, wire.Kind, error) {
 	if err := wire.CheckMethod(method); err != nil {
@@ -335,6 +324,20 @@ func (c *Client) Stop() {
 	c.mu.Unlock()
 	if cn != nil {
 		cn.shut(ErrStopped)
+	}
+}
+
+// Disconnect is Stop with a reason, which a peer on a WebSocket reads in the
+// close frame and the disconnected hooks get.
+func (c *Client) Disconnect(reason *Error) {
+	if c.dialer != nil {
+		c.dialer.cancel(reason)
+	}
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	if cn != nil {
+		cn.shut(reason)
 	}
 }
 

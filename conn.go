@@ -248,6 +248,10 @@ func (c *conn) dispatch(f *wire.Frame) error {
 				func() []byte { return bytes.Clone(f.Raw) })
 			a.free()
 		}
+		if f.Flags&wire.Outside != 0 { // in order with what comes behind it
+			_, err := c.receiveExtension(f)
+			return err
+		}
 	case wire.Ping:
 		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
 	case wire.Stream:
@@ -262,6 +266,9 @@ func (c *conn) dispatch(f *wire.Frame) error {
 
 // receive takes a request or notify to its route.
 func (c *conn) receive(f *wire.Frame) error {
+	if f.Flags&wire.Outside != 0 && f.Cmd.Command() == wire.Notify && !c.pushed(f) {
+		return nil
+	}
 	if bytes.HasPrefix(f.Method, protocolBytes) {
 		return c.receiveProtocol(f)
 	}
@@ -273,7 +280,10 @@ func (c *conn) receive(f *wire.Frame) error {
 
 // route hands a message to its handler, or to where it waits for it.
 func (c *conn) route(f *wire.Frame) error {
-	r := c.handler.router.Load().find(f.Method)
+	return c.routeTo(c.handler.router.Load().find(f.Method), f)
+}
+
+func (c *conn) routeTo(r *route, f *wire.Frame) error {
 	if f.Cmd.Command() == wire.Request {
 		c.unanswered.Add(1)
 	}

@@ -138,7 +138,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	if err != nil {
 		ctx.conn.log.Error("arpc: answer", "method", ctx.method, "error", err)
 	}
-	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&wire.Async, Seq: ctx.seq}
+	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
 		h.Flags = h.Flags.WithKind(kind)
 	}
@@ -278,7 +278,7 @@ func (ctx *Context) answerIfForgotten() {
 		f.conn.log.Error("arpc: handler never answered", "method", f.method)
 		buf := takeBuffer()
 		defer buf.free()
-		flags := f.flags&wire.Async | wire.Error | f.conn.appendError(buf, errInternal)
+		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.conn.appendError(buf, errInternal)
 		f.conn.inbox.answered(f.seq, nil)
 		_, _ = f.conn.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
 	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq, ctx.end})

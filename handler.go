@@ -23,6 +23,8 @@ type Handler struct {
 	codec  atomic.Pointer[codec.Codec]
 	limits atomic.Pointer[Limits] // what it points to is never changed
 
+	extensions atomic.Pointer[extensions] // nil where there is none
+
 	mu           sync.Mutex // guards what follows, and writes to router, hooks and limits
 	logger       *slog.Logger
 	authenticate AuthenticateFunc
@@ -55,6 +57,7 @@ func (h *Handler) Clone() *Handler {
 	c.hooks.Store(h.hooks.Load())
 	c.codec.Store(h.codec.Load())
 	c.limits.Store(h.limits.Load())
+	c.extensions.Store(h.extensions.Load())
 	return c
 }
 

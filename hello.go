@@ -56,6 +56,9 @@ type helloLimits struct {
 
 // receiveProtocol handles a request or notify of the protocol, on the reader.
 func (c *conn) receiveProtocol(f *wire.Frame) error {
+	if found, err := c.receiveExtension(f); found {
+		return err
+	}
 	if f.Cmd.Command() == wire.Notify {
 		if string(f.Method) == methodGoaway {
 			c.receiveGoaway(f.Body)
@@ -81,11 +84,14 @@ func (c *conn) answerProtocol(f *wire.Frame, v any, failure error, onReader bool
 	} else {
 		h.Flags = h.Flags.WithKind(wire.Value)
 	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("answer %s: %w", f.Method, err)
+	body, isRaw := v.(json.RawMessage)
+	if !isRaw {
+		var err error
+		if body, err = json.Marshal(v); err != nil {
+			return fmt.Errorf("answer %s: %w", f.Method, err)
+		}
 	}
-	_, err = c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, onReader: onReader})
+	_, err := c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, onReader: onReader})
 	return err
 }
 
@@ -99,10 +105,10 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	if err != nil {
 		return c.answerProtocol(f, nil, err, true)
 	}
-	agreed := capabilitiesOf(greeting.Caps)
+	agreed := c.handler.capabilitiesOf(greeting.Caps)
 	answer := helloAnswer{
 		Arpc:   1,
-		Caps:   agreed.names(),
+		Caps:   c.handler.capabilityNames(agreed),
 		Coders: []string{},
 		Ping:   c.limits.Ping.Milliseconds(),
 		Window: c.limits.Window,
@@ -111,11 +117,19 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	if who := c.client.Identity(); who != nil {
 		answer.Expires = expiresIn(who.Expires)
 	}
-	if err := c.answerProtocol(f, answer, nil, true); err != nil {
+	fields, then := c.welcome(agreed, f.Body)
+	body, err := marshalWith(answer, fields)
+	if err != nil {
+		return fmt.Errorf("answer hello: %w", err)
+	}
+	if err := c.answerProtocol(f, json.RawMessage(body), nil, true); err != nil {
 		return err
 	}
 	c.agree(agreed)
 	c.streams.setWindow(greeting.Window)
+	for _, f := range then {
+		f()
+	}
 	return nil
 }
 
@@ -161,14 +175,14 @@ func (c *conn) greet(token string, w *wait) error {
 		return err
 	}
 	defer c.client.pending.remove(s)
-	body, err := json.Marshal(hello{
+	body, err := marshalWith(hello{
 		Arpc:   1,
-		Caps:   allCapabilities.names(),
+		Caps:   c.handler.capabilityNames(everyCapability),
 		Coders: []string{},
 		Codec:  c.codec.Name(),
 		Token:  token,
 		Window: c.limits.Window,
-	})
+	}, c.greetFields())
 	if err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
@@ -209,11 +223,12 @@ func (c *conn) greetedBack(a answer) error {
 	if json.Unmarshal(a.body, &answer) != nil || answer.Arpc != 1 {
 		return errBase
 	}
-	c.agree(capabilitiesOf(answer.Caps))
+	c.agree(c.handler.capabilitiesOf(answer.Caps))
 	c.streams.setWindow(answer.Window)
 	c.peerBody.Store(int64(answer.Limits.Body))
 	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)
 	c.client.pending.setLimit(answer.Limits.Inflight)
 	c.client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
+	c.welcomed(a.body)
 	return nil
 }

@@ -11,6 +11,33 @@ type Source interface {
 	Fill(w *FrameWriter) (more bool)
 }
 
+// Sleeper is a Source that knows whose it is, so that it can be woken among many.
+type Sleeper interface {
+	Source
+	// Client is the client that pulls from it.
+	Client() *Client
+}
+
+// Wake tells connections to pull from n sources, none of which was woken before
+// or each of which reported that it had nothing more. It returns at once: they
+// are flushed by a few goroutines, whatever the connections do. A source whose
+// client has no connection is left out.
+func (h *Handler) Wake(n int, at func(i int) Sleeper) {
+	if n > 0 {
+		h.flushers.add(&wave{n: n, at: at})
+	}
+}
+
+// wake queues a source and flushes, unless somebody else does.
+func (c *Client) wake(s Source) {
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	if cn != nil && cn.out.wake(s) {
+		cn.out.flush()
+	}
+}
+
 // FrameWriter takes the frames of a Source.
 type FrameWriter struct {
 	out     *outbox

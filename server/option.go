@@ -1,5 +1,7 @@
 package server
 
+import "github.com/seed-fbfaa03e/arpc/topic"
+
 // Option is a setting of New.
 type Option func(*config)
 
@@ -8,6 +10,7 @@ type config struct {
 	origins      map[string]bool
 	anyOrigin    bool
 	subprotocols []string
+	history      topic.Limits
 }
 
 // MaxLoad bounds the number of connections; zero, the default, does not. A
@@ -35,3 +38,8 @@ func AllowOrigins(origins ...string) Option {
 func Subprotocols(names ...string) Option {
 	return func(c *config) { c.subprotocols = names }
 }
+
+// BroadcastHistory sets what is kept of broadcasts for clients that lag or come
+// back: by default 1,000, 4 MiB and one minute, whichever is reached first. A
+// bound that is zero in l does not hold.
+func BroadcastHistory(l topic.Limits) Option { return func(c *config) { c.history = l } }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/topic"
 )
 
 // ErrClosed is returned by Serve and Run after Shutdown.
@@ -26,12 +27,14 @@ type Server struct {
 	// arpc.DefaultHandler. It is not to be replaced.
 	Handler *arpc.Handler
 
-	cfg config
+	cfg        config
+	broadcasts *broadcasts
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
 	clients   map[*arpc.Client]struct{} // those that were admitted
 	all       map[*arpc.Client]struct{} // and those that were not yet
+	users     users                     // clients by who they are
 	load      int                       // connections, handshakes under way included
 	closed    bool
 	closing   chan struct{} // closed with closed
@@ -46,11 +49,14 @@ func New(opts ...Option) *Server {
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[*arpc.Client]struct{}{},
 		all:       map[*arpc.Client]struct{}{},
+		users:     users{},
 		closing:   make(chan struct{}),
 	}
+	s.cfg.history = topic.Limits{Entries: 1000, Bytes: 4 << 20, Age: time.Minute}
 	for _, o := range opts {
 		o(&s.cfg)
 	}
+	s.broadcasts = newBroadcasts(s.Handler, s.cfg.history)
 	return s
 }
 
@@ -153,6 +159,8 @@ func (s *Server) add(c *arpc.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clients[c] = struct{}{}
+	s.users.add(c)
+	s.broadcasts.add(c)
 }
 
 func (s *Server) remove(c *arpc.Client) {
@@ -161,6 +169,8 @@ func (s *Server) remove(c *arpc.Client) {
 	defer s.mu.Unlock()
 	delete(s.clients, c)
 	delete(s.all, c)
+	s.users.remove(c)
+	s.broadcasts.remove(c)
 }
 
 func (s *Server) addListener(ln net.Listener) bool {

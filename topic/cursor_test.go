@@ -62,7 +62,7 @@ func TestAPageIsBoundedInEntriesAndBytes(t *testing.T) {
 				add(l, "aa")
 			}
 			cursor := l.FollowFrom(0, quiet)
-			if n, _ := cursor.Next(make([]topic.Entry, c.page), c.room); n != c.first || cursor.Position() != uint64(n) {
+			if n, _, _ := cursor.Next(make([]topic.Entry, c.page), c.room); n != c.first || cursor.Position() != uint64(n) {
 				t.Errorf("first page of %d, position %d; want %d", n, cursor.Position(), c.first)
 			}
 			if got, skipped := read(l.FollowFrom(0, quiet), c.page, c.room); !slices.Equal(got, want) || skipped != 0 {
@@ -75,7 +75,7 @@ func TestAPageIsBoundedInEntriesAndBytes(t *testing.T) {
 func TestACursorIsWokenOnceAfterItFoundNothing(t *testing.T) {
 	l, _ := newLog(topic.Limits{})
 	woken := 0
-	c := l.Follow(func() { woken++ })
+	c := l.Follow(topic.WakeFunc(func() { woken++ }))
 	expect := func(when string, want int) {
 		t.Helper()
 		if woken != want {
@@ -84,20 +84,112 @@ func TestACursorIsWokenOnceAfterItFoundNothing(t *testing.T) {
 	}
 	page := make([]topic.Entry, 1)
 	add(l, "a")
+	add(l, "b")
 	expect("before it looked", 0)
 	c.Next(page, 100)
-	add(l, "b")
-	expect("after it found something", 0)
-	c.Next(page, 100)
-	c.Next(page, 100)
-	c.Next(page, 100) // finding nothing twice is one registration
 	add(l, "c")
-	expect("after it found nothing", 1)
+	expect("after it found some of it", 0)
+	read(c, 1, 100)
+	c.Next(page, 100) // finding nothing is one registration
+	c.Next(page, 100)
 	add(l, "d")
+	expect("after it found all of it", 1)
+	add(l, "e")
 	expect("before it looked again", 1)
 	read(c, 10, 100)
-	add(l, "e")
-	expect("after it found nothing again", 2)
+	add(l, "f")
+	expect("after it found all of it again", 2)
+}
+
+func TestWhatIsPokedLooksAgain(t *testing.T) {
+	l, _ := newLog(topic.Limits{})
+	woken := 0
+	c := l.Follow(topic.WakeFunc(func() { woken++ }))
+	page := make([]topic.Entry, 1)
+	c.Poke()
+	c.Poke()
+	if n, _, more := c.Next(page, 100); n != 0 || !more || woken != 0 {
+		t.Errorf("before it waits: %d entries, more %v, woken %d times", n, more, woken)
+	}
+	if _, _, more := c.Next(page, 100); more {
+		t.Error("one look was not enough")
+	}
+	c.Poke()
+	if woken != 1 {
+		t.Errorf("while it waits: woken %d times", woken)
+	}
+	add(l, "a")
+	if woken != 1 {
+		t.Error("it was woken and is woken again")
+	}
+	c.Close()
+	c.Poke()
+	if n, _, more := c.Next(page, 100); n != 0 || more || woken != 1 {
+		t.Errorf("closed: %d entries, more %v, woken %d times", n, more, woken)
+	}
+}
+
+func TestSkippingLeavesTheNewest(t *testing.T) {
+	l, _ := newLog(topic.Limits{})
+	c := l.Follow(quiet)
+	c.SkipToNewest()
+	for i := range 5 {
+		add(l, fmt.Sprint(i+1))
+	}
+	c.SkipToNewest()
+	if got, skipped := read(c, 10, 100); !slices.Equal(got, []string{"5:5"}) || skipped != 0 {
+		t.Errorf("got %q, skipped %d", got, skipped)
+	}
+	c.SkipToNewest()
+	if got, _ := read(c, 10, 100); got != nil {
+		t.Errorf("it went back: %q", got)
+	}
+}
+
+func TestWhatIsParkedWaitsForThePoke(t *testing.T) {
+	l, _ := newLog(topic.Limits{})
+	woken := 0
+	c := l.Follow(topic.WakeFunc(func() { woken++ }))
+	read(c, 10, 100)
+	if !c.Park() {
+		t.Error("it was not poked, and looks again")
+	}
+	add(l, "a")
+	if woken != 0 {
+		t.Error("an entry woke it")
+	}
+	c.Poke()
+	c.Poke()
+	if woken != 1 {
+		t.Errorf("woken %d times", woken)
+	}
+	if c.Park() {
+		t.Error("it was poked twice, and looked once")
+	}
+	if !c.Park() || !c.Close() || c.Close() {
+		t.Error("it waited, and then it did not")
+	}
+}
+
+// TestThoseWhoWaitMayBeWokenTogether in one call, by whoever appends.
+func TestThoseWhoWaitMayBeWokenTogether(t *testing.T) {
+	l, _ := newLog(topic.Limits{})
+	var calls []int
+	l.WakeTogether(func(all []topic.Reader) {
+		calls = append(calls, len(all))
+		for _, r := range all {
+			r.Wake()
+		}
+	})
+	woken := 0
+	for range 3 {
+		read(l.Follow(topic.WakeFunc(func() { woken++ })), 10, 100)
+	}
+	add(l, "a")
+	add(l, "b")
+	if !slices.Equal(calls, []int{3}) || woken != 3 {
+		t.Errorf("calls %v, woken %d", calls, woken)
+	}
 }
 
 func TestAClosedCursorFindsNothingAndIsNotWoken(t *testing.T) {
@@ -106,7 +198,7 @@ func TestAClosedCursorFindsNothingAndIsNotWoken(t *testing.T) {
 	woken := map[string]int{}
 	cursors := map[string]*topic.Cursor{}
 	for _, name := range []string{"first", "middle", "last", "not waiting"} {
-		cursors[name] = l.FollowFrom(0, func() { woken[name]++ })
+		cursors[name] = l.FollowFrom(0, topic.WakeFunc(func() { woken[name]++ }))
 		if name != "not waiting" {
 			read(cursors[name], 10, 100)
 		}
@@ -140,7 +232,7 @@ func TestWaitingCursorsMayCloseInAnyOrder(t *testing.T) {
 		var woken, want [n]int
 		var cursors [n]*topic.Cursor
 		for i := range cursors {
-			cursors[i] = l.Follow(func() { woken[i]++ })
+			cursors[i] = l.Follow(topic.WakeFunc(func() { woken[i]++ }))
 			read(cursors[i], 10, 100)
 			want[i] = 1
 		}
@@ -160,13 +252,13 @@ func TestWakeMayUseTheLog(t *testing.T) {
 	l, _ := newLog(topic.Limits{})
 	var got []string
 	var c *topic.Cursor
-	c = l.Follow(func() {
-		if l.Last() == 1 {
+	c = l.Follow(topic.WakeFunc(func() {
+		if _, last := l.Bounds(); last == 1 {
 			add(l, "from the wake")
 		}
 		more, _ := read(c, 10, 100)
 		got = append(got, more...)
-	})
+	}))
 	read(c, 10, 100)
 	done := make(chan struct{})
 	go func() {
@@ -192,32 +284,32 @@ func TestNoWakeIsLost(t *testing.T) {
 	var reading, appending sync.WaitGroup
 	for i := range readers {
 		wake := make(chan struct{}, 1)
-		c := l.Follow(func() {
+		c := l.Follow(topic.WakeFunc(func() {
 			select {
 			case wake <- struct{}{}:
 			default:
 				failed <- "woken twice"
 			}
-		})
+		}))
 		reading.Go(func() {
 			into := make([]topic.Entry, 1+i)
 			for next := uint64(1); next <= appenders*each; {
-				n, skipped := c.Next(into, 1<<20)
-				if n == 0 {
-					select {
-					case <-wake:
-						continue
-					case <-time.After(10 * time.Second):
-						failed <- fmt.Sprintf("reader %d asleep before %d", i, next)
-						return
-					}
-				}
+				n, skipped, more := c.Next(into, 1<<20)
 				for _, e := range into[:n] {
 					if e.Offset != next || skipped != 0 {
 						failed <- fmt.Sprintf("reader %d got %d, want %d, skipped %d", i, e.Offset, next, skipped)
 						return
 					}
 					next++
+				}
+				if more || next > appenders*each {
+					continue
+				}
+				select {
+				case <-wake:
+				case <-time.After(10 * time.Second):
+					failed <- fmt.Sprintf("reader %d asleep before %d", i, next)
+					return
 				}
 			}
 		})
@@ -243,7 +335,7 @@ func TestNobodyIsWokenAfterClose(t *testing.T) {
 	l := topic.NewLog(topic.Limits{Entries: 10})
 	for round := range 2000 {
 		var woken atomic.Int64
-		c := l.Follow(func() { woken.Add(1) })
+		c := l.Follow(topic.WakeFunc(func() { woken.Add(1) }))
 		read(c, 10, 100)
 		var appending sync.WaitGroup
 		appending.Go(func() { add(l, "x") })

@@ -3,7 +3,8 @@
 //
 // What is appended is stored once and never changes; readers share it. A reader
 // holds a place in the log, not a copy of what it has not read: if it is slow it
-// lags, and if the log no longer holds its place it is told so.
+// lags, and if the log no longer holds its place it is told so. Appending costs
+// the same however much is kept, and reading whoever else reads.
 package topic
 
 import (
@@ -27,12 +28,19 @@ type Limits struct {
 // Entry is one thing in a log.
 type Entry struct {
 	// Offset is its place: 1 for the first of an epoch, and one more each time.
+	// Append sets it.
 	Offset uint64
 	// Data is shared by all readers and is not to be changed.
 	Data []byte
+	// Tag is what else readers want to know of it.
+	Tag any
+	// Weight is how many bytes it counts for beside Data.
+	Weight int
 
 	at time.Time
 }
+
+func (e *Entry) size() int { return len(e.Data) + e.Weight }
 
 // Log is one topic: entries with contiguous offsets. It is safe for concurrent use.
 type Log struct {
@@ -41,103 +49,190 @@ type Log struct {
 	now    func() time.Time
 
 	mu      sync.Mutex // guards what follows
-	entries []Entry    // the oldest first
+	ring    []Entry    // a power of two of places; the entry at offset o is in place o mod len
+	held    int        // entries in it
 	last    uint64     // offset of the newest entry ever appended
 	bytes   int
 	waiting []*Cursor // cursors that have read everything
+	wakeAll func([]Reader)
 }
 
 // NewLog returns an empty log of a new epoch. Offsets are comparable only
 // within an epoch.
-func NewLog(limits Limits) *Log {
-	return &Log{epoch: rand.Text()[:16], limits: limits, now: time.Now}
+func NewLog(limits Limits) *Log { return NewLogAt(NewEpoch(), 0, limits) }
+
+// NewLogAt returns an empty log of an epoch whose newest entry, held elsewhere
+// or gone, has the offset last.
+func NewLogAt(epoch string, last uint64, limits Limits) *Log {
+	return &Log{epoch: epoch, last: last, limits: limits, now: time.Now}
 }
+
+// NewEpoch returns a random name for the life of a log: 16 letters and digits.
+func NewEpoch() string { return rand.Text()[:16] }
+
+// WakeTogether makes Append give all cursors that it wakes to f at once, as the
+// readers they were made for. It is called before there is any cursor.
+func (l *Log) WakeTogether(f func([]Reader)) { l.wakeAll = f }
 
 // Epoch is a random name of the log's life.
 func (l *Log) Epoch() string { return l.epoch }
 
-// Append adds what encode returns for the offset it gets, and wakes the
-// cursors that had read everything. encode runs under the log's lock.
-func (l *Log) Append(encode func(offset uint64) []byte) (offset uint64) {
-	offset, idle := l.append(encode)
-	for _, c := range idle {
-		c.wake()
+// Append adds an entry, gives it the next offset, and wakes the cursors that
+// had read everything.
+func (l *Log) Append(e Entry) (offset uint64) {
+	offset, idle := l.append(e)
+	if len(idle) == 0 {
+		return offset
+	}
+	if l.wakeAll != nil {
+		l.wakeAll(idle)
+		return offset
+	}
+	for _, r := range idle {
+		r.Wake()
 	}
 	return offset
 }
 
-func (l *Log) append(encode func(uint64) []byte) (uint64, []*Cursor) {
+func (l *Log) append(e Entry) (uint64, []Reader) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	data := encode(l.last + 1)
-	l.last++ // only now: if encode panics the log is as it was
-	l.entries = append(l.entries, Entry{Offset: l.last, Data: data, at: l.now()})
-	l.bytes += len(data)
-	l.trimLocked()
-	idle := l.waiting
-	l.waiting = nil
-	for _, c := range idle {
-		c.place = none
+	if l.held == len(l.ring) {
+		l.growLocked()
 	}
-	return l.last, idle
+	l.last++
+	e.Offset = l.last
+	if l.limits.Age > 0 {
+		e.at = l.now()
+	}
+	*l.placeLocked(l.last) = e
+	l.held++
+	l.bytes += e.size()
+	l.trimLocked(e.at)
+	return l.last, l.idleLocked()
 }
+
+// idleLocked takes the cursors that wait.
+func (l *Log) idleLocked() []Reader {
+	if len(l.waiting) == 0 {
+		return nil
+	}
+	idle := make([]Reader, len(l.waiting))
+	for i, c := range l.waiting {
+		c.place = none
+		idle[i] = c.reader
+		l.waiting[i] = nil
+	}
+	l.waiting = l.waiting[:0]
+	return idle
+}
+
+const firstPlaces = 8
+
+// growLocked doubles the places. Each entry is moved once for every doubling
+// while the log grows to its limits, and never after that.
+func (l *Log) growLocked() {
+	old := l.ring
+	l.ring = make([]Entry, max(firstPlaces, 2*len(old)))
+	for o := l.firstLocked(); o <= l.last; o++ {
+		*l.placeLocked(o) = old[o&uint64(len(old)-1)]
+	}
+}
+
+func (l *Log) placeLocked(offset uint64) *Entry { return &l.ring[offset&uint64(len(l.ring)-1)] }
+
+// firstLocked is the offset of the oldest entry held, or of the next to come.
+func (l *Log) firstLocked() uint64 { return l.last - uint64(l.held) + 1 }
 
 // trimLocked drops what is over the limits.
-func (l *Log) trimLocked() {
+func (l *Log) trimLocked(now time.Time) {
 	oldest := time.Time{}
 	if l.limits.Age > 0 {
-		oldest = l.now().Add(-l.limits.Age)
+		oldest = now.Add(-l.limits.Age)
 	}
-	drop := 0
-	for drop < len(l.entries) && l.overLocked(drop, oldest) {
-		l.bytes -= len(l.entries[drop].Data)
-		l.entries[drop] = Entry{}
-		drop++
+	for l.held > 0 {
+		e := l.placeLocked(l.firstLocked())
+		if !l.overLocked(e, oldest) {
+			return
+		}
+		l.bytes -= e.size()
+		*e = Entry{}
+		l.held--
 	}
-	l.entries = l.entries[drop:]
 }
 
-// overLocked reports whether the entry is to go, those before it being gone.
-func (l *Log) overLocked(i int, oldest time.Time) bool {
-	left := len(l.entries) - i
+// overLocked reports whether the oldest entry is to go.
+func (l *Log) overLocked(e *Entry, oldest time.Time) bool {
 	switch {
-	case l.limits.Entries > 0 && left > l.limits.Entries:
+	case l.limits.Entries > 0 && l.held > l.limits.Entries:
 		return true
-	case l.limits.Bytes > 0 && l.bytes > l.limits.Bytes && left > 1:
+	case l.limits.Bytes > 0 && l.bytes > l.limits.Bytes && l.held > 1:
 		return true
 	}
-	return l.entries[i].at.Before(oldest)
+	return l.limits.Age > 0 && !e.at.IsZero() && e.at.Before(oldest)
 }
 
-// Last is the offset of the newest entry ever appended, 0 before the first.
-func (l *Log) Last() uint64 {
+// trimOldLocked drops what became too old since something was appended.
+func (l *Log) trimOldLocked() {
+	if l.limits.Age > 0 && l.held > 0 {
+		l.trimLocked(l.now())
+	}
+}
+
+// Bounds are the offset of the oldest entry held, 0 if there is none, and that
+// of the newest ever appended, 0 before the first.
+func (l *Log) Bounds() (first, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last
+	l.trimOldLocked()
+	if l.held == 0 {
+		return 0, l.last
+	}
+	return l.firstLocked(), l.last
 }
 
-// Empty reports whether the log holds no entry now.
-func (l *Log) Empty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.trimLocked()
-	return len(l.entries) == 0
-}
-
-// readLocked copies entries behind an offset: as many as fit, and no more than
-// room bytes of them if there is more than one. from is the offset it read
+// Read copies the entries behind an offset: as many as fit, and no more than
+// room bytes of them unless the first is larger. from is the offset it read
 // from, higher than after if entries in between are gone.
+func (l *Log) Read(after uint64, into []Entry, room int) (n int, from uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.readLocked(after, into, room)
+}
+
 func (l *Log) readLocked(after uint64, into []Entry, room int) (n int, from uint64) {
-	l.trimLocked()
-	gone := l.last - uint64(len(l.entries)) // the newest offset that is not held
-	from = min(max(after, gone), l.last)
-	for _, e := range l.entries[from-gone:] {
-		room -= len(e.Data)
-		if n == len(into) || n > 0 && room < 0 {
+	l.trimOldLocked()
+	from = min(max(after, l.firstLocked()-1), l.last)
+	for n < len(into) && from+uint64(n) < l.last {
+		e := l.placeLocked(from + uint64(n) + 1)
+		room -= e.size()
+		if n > 0 && room < 0 {
 			break
 		}
-		into[n] = e
+		into[n] = *e
 		n++
 	}
 	return n, from
+}
+
+// SetLimits changes what is kept. Entries that were appended without a limit of
+// their age are not held to one.
+func (l *Log) SetLimits(limits Limits) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limits = limits
+	if l.held > 0 {
+		l.trimLocked(l.now())
+	}
+}
+
+// Expires is when the newest entry will be too old to be kept; zero if there is
+// none, or if entries do not grow too old.
+func (l *Log) Expires() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limits.Age <= 0 || l.held == 0 {
+		return time.Time{}
+	}
+	return l.placeLocked(l.last).at.Add(l.limits.Age)
 }

@@ -79,9 +79,9 @@ func TestLogIsWhatTheModelSays(t *testing.T) {
 		l := topic.NewLog(m.limits)
 		l.SetClock(func() time.Time { return m.now })
 		var followers []*follower
-		follow := func(open func(func()) *topic.Cursor, position int) {
+		follow := func(open func(topic.Reader) *topic.Cursor, position int) {
 			f := &follower{position: position}
-			f.cursor = open(func() { f.woken++ })
+			f.cursor = open(topic.WakeFunc(func() { f.woken++ }))
 			followers = append(followers, f)
 		}
 		one := func(t *rapid.T) *follower {
@@ -94,12 +94,7 @@ func TestLogIsWhatTheModelSays(t *testing.T) {
 			"append": func(t *rapid.T) {
 				data := rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "data")
 				m.entries = append(m.entries, modelEntry{data, m.now})
-				got := l.Append(func(offset uint64) []byte {
-					if int(offset) != len(m.entries) {
-						t.Fatalf("encoding offset %d, want %d", offset, len(m.entries))
-					}
-					return data
-				})
+				got := l.Append(topic.Entry{Data: data})
 				if int(got) != len(m.entries) {
 					t.Fatalf("offset %d, want %d", got, len(m.entries))
 				}
@@ -115,13 +110,13 @@ func TestLogIsWhatTheModelSays(t *testing.T) {
 			"follow": func(*rapid.T) { follow(l.Follow, len(m.entries)) },
 			"follow from": func(t *rapid.T) {
 				after := rapid.IntRange(0, len(m.entries)+2).Draw(t, "after")
-				follow(func(wake func()) *topic.Cursor { return l.FollowFrom(uint64(after), wake) }, min(after, len(m.entries)))
+				follow(func(r topic.Reader) *topic.Cursor { return l.FollowFrom(uint64(after), r) }, min(after, len(m.entries)))
 			},
 			"next": func(t *rapid.T) {
 				f := one(t)
 				into := make([]topic.Entry, rapid.IntRange(1, 4).Draw(t, "page"))
 				room := rapid.IntRange(0, 25).Draw(t, "room")
-				n, skipped := f.cursor.Next(into, room)
+				n, skipped, more := f.cursor.Next(into, room)
 				if f.closed {
 					if n != 0 || skipped != 0 {
 						t.Fatalf("closed, and yet %d entries, %d skipped", n, skipped)
@@ -138,7 +133,10 @@ func TestLogIsWhatTheModelSays(t *testing.T) {
 					}
 				}
 				f.position = from + n
-				f.waits = f.waits || n == 0
+				if more != (f.position < len(m.entries)) {
+					t.Fatalf("at %d of %d: more %v", f.position, len(m.entries), more)
+				}
+				f.waits = f.waits || !more
 			},
 			"close": func(t *rapid.T) {
 				f := one(t)
@@ -146,8 +144,12 @@ func TestLogIsWhatTheModelSays(t *testing.T) {
 				f.closed, f.waits = true, false
 			},
 			"": func(t *rapid.T) {
-				if int(l.Last()) != len(m.entries) || l.Empty() != (m.gone() == len(m.entries)) {
-					t.Fatalf("last %d, empty %v; want %d, %d gone", l.Last(), l.Empty(), len(m.entries), m.gone())
+				oldest := m.gone() + 1
+				if oldest > len(m.entries) {
+					oldest = 0
+				}
+				if first, last := l.Bounds(); int(last) != len(m.entries) || int(first) != oldest {
+					t.Fatalf("holds %d to %d, want %d to %d", first, last, oldest, len(m.entries))
 				}
 				for i, f := range followers {
 					if f.woken != f.wakes || int(f.cursor.Position()) != f.position {

@@ -39,19 +39,24 @@ var rooms = []room{
 
 	{path: ".", layer: 1, pulls: []string{gorilla}},
 
-	{path: "coder", layer: 2, pulls: []string{gorilla}},
-	{path: "middleware", layer: 2, pulls: []string{gorilla}},
-	{path: "server", layer: 2, pulls: []string{gorilla}},
+	{path: "internal/feed", layer: 2, pulls: []string{gorilla}},
 
-	{path: "pubsub", layer: 3, pulls: []string{gorilla}},
+	{path: "coder", layer: 3, pulls: []string{gorilla}},
+	{path: "middleware", layer: 3, pulls: []string{gorilla}},
+	{path: "server", layer: 3, pulls: []string{gorilla}},
+	{path: "pubsub/broker", layer: 3, pulls: []string{gorilla}},
+	{path: "pubsub/checker", layer: 3},
 
-	{path: "cmd", layer: 4, leaf: true},
-	{path: "web/chat-demo", layer: 4, names: []string{gin}, leaf: true},
+	{path: "pubsub", layer: 4, pulls: []string{gorilla}},
+
+	{path: "cmd", layer: 5, leaf: true},
+	{path: "web/chat-demo", layer: 5, names: []string{gin}, leaf: true},
 
 	// Test support: it may look at everything, and only tests may look at it.
-	{path: "internal/arpctest", layer: 5, leaf: true},
-	{path: "internal/e2e", layer: 5, leaf: true},
-	{path: "internal/layers", layer: 5, leaf: true},
+	{path: "internal/arpctest", layer: 6, leaf: true},
+	{path: "internal/e2e", layer: 6, leaf: true},
+	{path: "pubsub/brokertest", layer: 6, leaf: true},
+	{path: "internal/layers", layer: 6, leaf: true},
 }
 
 // testOnly are the third-party modules any package's tests may import.
