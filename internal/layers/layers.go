@@ -50,6 +50,7 @@ var rooms = []room{
 	{path: "internal/arpctest", layer: 5, leaf: true},
 	{path: "internal/e2e", layer: 5, leaf: true},
 	{path: "internal/layers", layer: 5, leaf: true},
+	{path: "internal/scenarios", layer: 5, leaf: true},
 }
 
 // testOnly are the third-party modules any package's tests may import.
