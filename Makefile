@@ -29,6 +29,7 @@ STEP := scripts/step.sh
 TOOL := go tool -modfile=tools/go.mod
 BIOME := npx --no-install biome
 CLIENT := web/arpc-js
+RUNTIMES := $(CLIENT)/test/runtimes
 UI := web/chat-demo/ui
 # Folders are among the sources, so that a deleted file counts as a change.
 CLIENT_SOURCES := $(wildcard $(CLIENT)/*.json) tsconfig.base.json $(shell find $(CLIENT)/src $(CLIENT)/scripts)
@@ -109,13 +110,19 @@ test-go: build
 	@$(STEP) "go test in bench" go -C bench test ./...
 
 .PHONY: test-js
-test-js: build
+test-js: build $(RUNTIMES)/node_modules/.package-lock.json
 	@$(STEP) "vitest" npm run --silent test --workspaces
 	@$(STEP) "size of arpc-js" npm run --silent size -w $(CLIENT)
+	@CHROMIUM="$$(scripts/require.sh chromium)" $(STEP) "arpc-js, packed, in every runtime" npm run --silent test:package -w $(CLIENT)
 	@CHROMIUM="$$(scripts/require.sh chromium)" $(STEP) "browser test" npm run --silent test:browser -w $(UI)
 
 node_modules/.package-lock.json: package-lock.json .npmrc
 	@$(STEP) "npm ci" npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# What the package is tried with, apart from what it is made with.
+$(RUNTIMES)/node_modules/.package-lock.json: $(RUNTIMES)/package-lock.json $(RUNTIMES)/.npmrc
+	@$(STEP) "npm ci of the runtimes" npm ci --prefix $(RUNTIMES) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(CLIENT)/dist/index.js: node_modules/.package-lock.json $(CLIENT_SOURCES)

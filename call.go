@@ -152,7 +152,7 @@ func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byt
 // checkBody says whether the peer takes a body, if it told its limit.
 func (c *conn) checkBody(method string, body []byte) error {
 	if limit, n := c.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
-		return Errorf(CodeInvalidArgument, "body of %d bytes, the peer takes %d", n, limit)
+		return Errorf(CodeResourceExhausted, "body of %d bytes, the peer takes %d", n, limit)
 	}
 	return nil
 }
