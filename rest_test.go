@@ -47,16 +47,20 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 	}
 }
 
-// TestTheDeadlineOfAHookHolds: what a hook sets before each read is not taken for
+// TestTheDeadlineOfAHookHolds: the first that passes ends the connection. What a hook sets before each read is not taken for
 // the engine's own.
 func TestTheDeadlineOfAHookHolds(t *testing.T) {
 	for _, tr := range arpctest.Transports[1:] {
 		t.Run(tr.Name, func(t *testing.T) {
 			far := arpc.NewHandler()
-			far.Handle("/echo", echo)
+			var reads, before int // on the reading goroutine, until it ended
+			far.Handle("/echo", func(ctx *arpc.Context) { before = reads; echo(ctx) }, arpc.Inline)
 			ended := make(chan error, 1)
 			far.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
-			far.BeforeRecv(func(nc net.Conn) error { return nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) })
+			far.BeforeRecv(func(nc net.Conn) error {
+				reads++
+				return nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			})
 			dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
 			c, err := arpc.NewClient(dial, arpc.WithBackoff(soon))
 			if err != nil {
@@ -67,6 +71,9 @@ func TestTheDeadlineOfAHookHolds(t *testing.T) {
 			}
 			if err := arpctest.Receive(t, ended, "end of the connection"); err == nil || !strings.HasSuffix(err.Error(), os.ErrDeadlineExceeded.Error()) {
 				t.Errorf("it ended with %v", err)
+			}
+			if reads != before+1 {
+				t.Errorf("the deadline passed %d times before it counted", reads-before-1)
 			}
 			c.Stop()
 			arpctest.Closed(t, c.Done(), "client")
