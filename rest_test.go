@@ -47,8 +47,8 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 	}
 }
 
-// TestTheDeadlineOfAHookHolds: the first that passes ends the connection. What a hook sets before each read is not taken for
-// the engine's own.
+// TestTheDeadlineOfAHookHolds: the first that passes ends the connection. What a
+// hook sets before each read is not taken for the engine's own.
 func TestTheDeadlineOfAHookHolds(t *testing.T) {
 	for _, tr := range arpctest.Transports[1:] {
 		t.Run(tr.Name, func(t *testing.T) {
