@@ -10,10 +10,6 @@ import (
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 )
 
-type note struct {
-	Text string `json:"text"`
-}
-
 // TestAllocations holds the ceilings of what a message allocates, on both sides
 // together. Under the race detector pools lose things on purpose, so it is not
 // for it.

@@ -15,11 +15,11 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 	if timeout <= 0 {
 		return Errorf(CodeInvalidArgument, "call %q: timeout %v, must be above zero", method, timeout)
 	}
-	body, kind, err := c.encode(method, req)
+	b, err := c.encode(method, req)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	w := newWait(timeout, nil)
 	for {
 		cn, err := c.connection(&w)
@@ -30,7 +30,7 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 		if err != nil {
 			return err
 		}
-		end, err := cn.request(s, wire.Async, &w, method, body.b, kind)
+		end, err := cn.request(s, wire.Async, &w, method, b.b, b.kind)
 		if err == nil {
 			go c.finishAsync(cn, s, end, &w, method, f)
 			return nil

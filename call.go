@@ -49,11 +49,11 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 	}
 	w := newWait(timeout, by.done)
 	defer w.stop()
-	body, kind, err := c.encode(method, req)
+	b, err := c.encode(method, req)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	for {
 		cn, err := c.connection(&w)
 		if err != nil {
@@ -63,7 +63,7 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 		if err != nil {
 			return err
 		}
-		err = c.roundTrip(cn, s, &w, method, body.b, kind, rsp)
+		err = c.roundTrip(cn, s, &w, method, b.b, b.kind, rsp)
 		if !neverSent(err) || c.accepted() {
 			return err
 		}

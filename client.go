@@ -223,21 +223,21 @@ func (c *Client) NotifyWith(ctx context.Context, method string, v any) error {
 func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method string, v any) error {
 	w := newWait(timeout, done)
 	defer w.stop()
-	body, kind, err := c.encode(method, v)
+	b, err := c.encode(method, v)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	for {
 		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, body.b); err != nil {
+		if err := cn.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(kind)} // as the original does
-		_, err = cn.send(h, method, body.b, w.sendOptions())
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
+		_, err = cn.send(h, method, b.b, w.sendOptions())
 		if err == nil || !cn.lostWith(err) || c.accepted() {
 			return err
 		}
@@ -260,22 +260,19 @@ func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 }
 
 // encode checks a method and encodes the body for it.
-func (c *Client) encode(method string, v any) (*buffer, wire.Kind, error) {
+func (c *Client) encode(method string, v any) (body, error) {
 	if err := wire.CheckMethod(method); err != nil {
-		return nil, 0, Errorf(CodeInvalidArgument, "method %q: %w", method, err)
+		return body{}, Errorf(CodeInvalidArgument, "method %q: %w", method, err)
 	}
-	body := takeBuffer()
-	var kind wire.Kind
-	var err error
-	body.b, kind, err = appendValue(body.b, c.Handler.Codec(), v)
-	if err == nil && len(body.b)+len(method) > wire.MaxBody {
-		err = fmt.Errorf("body of %d bytes, limit %d", len(body.b), wire.MaxBody)
+	b, err := encode(c.Handler.Codec(), v)
+	if err == nil && len(b.b)+len(method) > wire.MaxBody {
+		err = fmt.Errorf("body of %d bytes, limit %d", len(b.b), wire.MaxBody)
 	}
 	if err != nil {
-		body.free()
-		return nil, 0, Errorf(CodeInvalidArgument, "%w", err)
+		b.free()
+		return body{}, Errorf(CodeInvalidArgument, "%w", err)
 	}
-	return body, kind, nil
+	return b, nil
 }
 
 // connection is the current connection. While there is none it waits for one.

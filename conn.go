@@ -53,7 +53,7 @@ type conn struct {
 	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
 	refreshing   atomic.Bool      // a token is being looked at
 	strange      int32            // frames before admission, counted by the reader
-	patient      bool             // ws is awaited before it is read
+	patient      bool             // waits for bytes until the connection is silent
 
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
@@ -100,11 +100,11 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
-	case cn.ws != nil:
-		cn.patient = true
-	default:
+	case cn.ws == nil:
 		cn.plain = quiet.NewReader(cn.raw, cn.frames)
 	}
+	// A hook may set the read deadline, which the waiting for silence needs.
+	cn.patient = all.wrapReader == nil && len(all.beforeRecv) == 0
 	if c.accepted() {
 		cn.authenticate = h.authenticator()
 	}
@@ -195,10 +195,13 @@ func (c *conn) read() error {
 
 // readBytes waits for bytes, where it can without memory to put them in.
 func (c *conn) readBytes() (int, error) {
-	if c.plain != nil {
+	switch {
+	case c.plain != nil && c.patient:
 		return c.plain.Await()
+	case c.plain != nil:
+		return c.plain.Read()
 	}
-	if c.patient && !c.ws.Ready() {
+	if c.ws != nil && c.patient && !c.ws.Ready() {
 		c.frames.Release()
 		if err := c.ws.Await(); err != nil {
 			return 0, err

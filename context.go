@@ -132,53 +132,61 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 		return ErrAnswered
 	}
 	defer ctx.settled() // when the answer is on its way: a drain waits for that
-	buf := takeBuffer()
-	defer buf.free()
-	kind, err := ctx.encodeAnswer(buf, v, &flags)
+	b, err := ctx.encodeAnswer(v, &flags)
+	defer b.free()
 	if err != nil {
 		ctx.conn.log.Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
-		h.Flags = h.Flags.WithKind(kind)
+		h.Flags = h.Flags.WithKind(b.kind)
 	}
-	_, sendErr := ctx.conn.send(h, ctx.method, buf.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	_, sendErr := ctx.conn.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
 	if err != nil {
 		return err
 	}
 	return sendErr
 }
 
-// encodeAnswer puts the body of an answer into buf. What cannot be encoded or
-// is over the limit becomes an error for the peer, so that it has its answer.
-func (ctx *Context) encodeAnswer(buf *buffer, v any, flags *wire.Flags) (wire.Kind, error) {
+// encodeAnswer makes the body of an answer. What cannot be encoded or is over
+// the limit becomes an error for the peer, so that it has its answer.
+func (ctx *Context) encodeAnswer(v any, flags *wire.Flags) (body, error) {
 	if *flags&wire.Error != 0 {
-		*flags |= ctx.conn.appendError(buf, asError(v))
-		return 0, nil
+		return ctx.conn.encodeError(asError(v), flags), nil
 	}
-	kind, err := ctx.encodeBody(buf, v)
+	b, err := ctx.encodeBody(v)
 	refusal := errInternal
-	if limit := ctx.conn.maxBody; err == nil && len(buf.b)+len(ctx.method) > limit {
-		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(buf.b), limit)
+	if limit := ctx.conn.maxBody; err == nil && len(b.b)+len(ctx.method) > limit {
+		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(b.b), limit)
 		err = refusal
 	}
 	if err != nil {
-		buf.b = buf.b[:0]
-		*flags |= wire.Error | ctx.conn.appendError(buf, refusal)
+		b.free()
+		*flags |= wire.Error
+		return ctx.conn.encodeError(refusal, flags), err
 	}
-	return kind, err
+	return b, nil
 }
 
-// encodeBody is appendValue in which a codec that panics fails.
-func (ctx *Context) encodeBody(buf *buffer, v any) (kind wire.Kind, err error) {
+// encodeBody is encode in which a codec that panics fails.
+func (ctx *Context) encodeBody(v any) (b body, err error) {
+	if b, ok := asIs(v); ok {
+		return b, nil
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			ctx.conn.logPanic("codec", ctx.method, p)
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
-	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
-	return kind, err
+	return encode(ctx.conn.codec, v)
+}
+
+// encodeError is the body of an error, and the flag that says what it is.
+func (c *conn) encodeError(err error, flags *wire.Flags) body {
+	held := takeBuffer()
+	*flags |= c.appendError(held, err)
+	return body{b: held.b, held: held}
 }
 
 // asError is what a handler gave to Context.Error, as an error.

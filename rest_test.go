@@ -3,8 +3,10 @@ package arpc_test
 import (
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
@@ -41,6 +43,40 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 			if len(called) != 0 {
 				t.Error("it was sent again")
 			}
+		})
+	}
+}
+
+// TestTheDeadlineOfAHookHolds: the first that passes ends the connection. What a
+// hook sets before each read is not taken for the engine's own.
+func TestTheDeadlineOfAHookHolds(t *testing.T) {
+	for _, tr := range arpctest.Transports[1:] {
+		t.Run(tr.Name, func(t *testing.T) {
+			far := arpc.NewHandler()
+			var reads, before int // on the reading goroutine, until it ended
+			far.Handle("/echo", func(ctx *arpc.Context) { before = reads; echo(ctx) }, arpc.Inline)
+			ended := make(chan error, 1)
+			far.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
+			far.BeforeRecv(func(nc net.Conn) error {
+				reads++
+				return nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			})
+			dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
+			c, err := arpc.NewClient(dial, arpc.WithBackoff(soon))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Call("/echo", "x", nil, arpctest.Wait); err != nil {
+				t.Fatal(err)
+			}
+			if err := arpctest.Receive(t, ended, "end of the connection"); err == nil || !strings.HasSuffix(err.Error(), os.ErrDeadlineExceeded.Error()) {
+				t.Errorf("it ended with %v", err)
+			}
+			if reads != before+1 {
+				t.Errorf("the deadline passed %d times before it counted", reads-before-1)
+			}
+			c.Stop()
+			arpctest.Closed(t, c.Done(), "client")
 		})
 	}
 }
