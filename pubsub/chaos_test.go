@@ -442,4 +442,3 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	run.Subscribers = append(run.Subscribers, slow.take())
 	figure(t, "slow_reader_deliveries", verify(t, run))
 }
-

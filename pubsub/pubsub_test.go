@@ -69,7 +69,7 @@ func dial(t *testing.T, address string, opts ...pubsub.ClientOption) *pubsub.Cli
 
 func TestBothDoorsMeetInOneTopic(t *testing.T) {
 	s, tcp, web := start(t, pubsub.Open())
-	got := make(chan string, 10)
+	got := make(chan string, 10_000)
 	for name, address := range map[string]string{"tcp": tcp, "web": web} {
 		if _, err := dial(t, address).Subscribe("news", func(m *pubsub.Message) {
 			var text string
@@ -335,7 +335,7 @@ func TestSubscriptionsComeBackAfterAReconnect(t *testing.T) {
 		s, tcp, web := start(t, pubsub.Password("p"))
 		fast := arpc.Backoff{First: time.Millisecond, Max: time.Millisecond, Stable: time.Hour}
 		c := dial(t, []string{tcp, web}[door], pubsub.WithPassword("p"), pubsub.WithClientOptions(arpc.WithBackoff(fast)))
-		got := make(chan string, 1)
+		got := make(chan string, 10_000)
 		if _, err := c.Subscribe("t", func(m *pubsub.Message) { got <- string(m.Data.Data) }); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/feed"
-	"github.com/seed-fbfaa03e/arpc/topic"
 )
 
 // session is a client that may use the topics.
@@ -135,9 +134,9 @@ func (m *session) place(ctx context.Context, s *subscription, r *feed.Request, e
 }
 
 // hides says that a publication is not for its own publisher.
-func (s *subscription) hides(e *topic.Entry) bool {
+func (s *subscription) hides(tag any) bool {
 	const noEcho = 1
-	origin, _ := e.Tag.(uint64)
+	origin, _ := tag.(uint64)
 	return origin&^noEcho == s.session.origin && (s.noEcho || origin&noEcho != 0)
 }
 

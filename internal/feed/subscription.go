@@ -18,9 +18,9 @@ type Options struct {
 	Events bool
 	// Latest gives the newest entry alone where several wait.
 	Latest bool
-	// Hides, unless it is nil, says that an entry is not for this client. It is
-	// asked for entries with a tag.
-	Hides func(*topic.Entry) bool
+	// Hides, unless it is nil, says that an entry with a tag is not for this
+	// client.
+	Hides func(tag any) bool
 	// Older, unless it is nil, is asked for entries behind an offset, up to
 	// another, that the log does not hold any more. It answers, later and from
 	// another goroutine, by calling Supply once.
@@ -189,7 +189,7 @@ func (s *Subscription) lostLocked(to uint64) {
 }
 
 // pageEntries is how many entries are taken from the log at once.
-const pageEntries = 64
+const pageEntries = 32
 
 // Fill implements arpc.Source.
 func (s *Subscription) Fill(w *arpc.FrameWriter) (more bool) {
@@ -284,7 +284,7 @@ func (s *Subscription) sendLocked(w *arpc.FrameWriter, entries []topic.Entry) {
 			s.jumpLocked(w, e.Offset-1)
 		}
 		s.position = e.Offset
-		if e.Tag != nil && s.o.Hides != nil && s.o.Hides(e) {
+		if e.Tag != nil && s.o.Hides != nil && s.o.Hides(e.Tag) {
 			s.hidden = true
 			continue
 		}
