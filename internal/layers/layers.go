@@ -57,10 +57,7 @@ var rooms = []room{
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
-	{path: "internal/arpctest", layer: 5, leaf: true},
-	{path: "internal/e2e", layer: 5, leaf: true},
-	{path: "internal/layers", layer: 5, leaf: true},
-	{path: "internal/scenarios", layer: 5, leaf: true},
+	{path: "internal/scenarios", layer: 6, leaf: true},
 }
 
 // testOnly are the third-party modules any package's tests may import.

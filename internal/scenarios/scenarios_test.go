@@ -130,7 +130,8 @@ func (p player) play(ctx context.Context, step scenarios.Step) error {
 		_, err := p.Subscribe(step.Topic, func(m *pubsub.Message) { p.inboxes[m.Topic] <- m.Data })
 		return err
 	case "publish":
-		return p.Publish(step.Topic, body)
+		_, err := p.Publish(step.Topic, body)
+		return err
 	case "message":
 		return p.receive(ctx, step.Topic, step.Body, 0)
 	}
