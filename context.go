@@ -35,6 +35,7 @@ type Context struct {
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
 	answered atomic.Bool
+	watchers atomic.Pointer[watcher] // of the answer
 
 	mu       sync.Mutex // guards what follows
 	values   map[any]any
@@ -115,6 +116,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 		h.Flags = h.Flags.WithKind(kind)
 	}
 	_, sendErr := ctx.conn.send(h, ctx.method, buf.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ const module = "github.com/seed-fbfaa03e/arpc"
 const (
 	gorilla = "github.com/gorilla/websocket"
 	gin     = "github.com/gin-gonic/gin"
+	rate    = "golang.org/x/time"
 )
 
 // A room is a folder of the module with everything below it, up to a deeper
@@ -38,7 +39,7 @@ var rooms = []room{
 	{path: ".", layer: 1, pulls: []string{gorilla}},
 
 	{path: "coder", layer: 2, pulls: []string{gorilla}},
-	{path: "middleware", layer: 2, pulls: []string{gorilla}},
+	{path: "middleware", layer: 2, names: []string{rate}, pulls: []string{gorilla}},
 	{path: "server", layer: 2, pulls: []string{gorilla}},
 
 	{path: "pubsub", layer: 3, pulls: []string{gorilla}},
