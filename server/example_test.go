@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -211,4 +212,31 @@ func exampleEnd(s *server.Server) {
 	if err := s.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func ExampleServer_HTTP() {
+	s := server.New()
+	s.Handler.Handle("/hello", func(ctx *arpc.Context) {
+		var name string
+		if err := ctx.Bind(&name); err != nil {
+			_ = ctx.Error(err)
+			return
+		}
+		_ = ctx.Write("hello, " + name)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/ws", s.WebSocket())
+	mux.Handle("/call/", http.StripPrefix("/call", s.HTTP()))
+	web := httptest.NewServer(mux)
+	defer web.Close()
+	defer exampleEnd(s)
+
+	answer, err := http.Post(web.URL+"/call/hello", "application/json", strings.NewReader(`"Ada"`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	fmt.Println(answer.Status, string(body), err)
+	// Output: 200 OK "hello, Ada" <nil>
 }

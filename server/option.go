@@ -1,5 +1,10 @@
 package server
 
+import (
+	"net/netip"
+	"time"
+)
+
 // Option is a setting of New.
 type Option func(*config)
 
@@ -8,6 +13,8 @@ type config struct {
 	origins      map[string]bool
 	anyOrigin    bool
 	subprotocols []string
+	proxies      []netip.Prefix
+	httpTimeout  time.Duration
 }
 
 // MaxLoad bounds the number of connections; zero, the default, does not. A
@@ -34,4 +41,29 @@ func AllowOrigins(origins ...string) Option {
 // preferred first; none by default.
 func Subprotocols(names ...string) Option {
 	return func(c *config) { c.subprotocols = names }
+}
+
+// TrustedProxies are the addresses of the proxies in front of the server, and of
+// no one else. For WebSockets and HTTP requests that come from them the address
+// of the client is the one they wrote into X-Forwarded-For: in Client.RemoteAddr
+// and in Client.Request. By default none is trusted, because anybody can send that header.
+func TrustedProxies(proxies ...netip.Prefix) Option {
+	return func(c *config) {
+		for _, p := range proxies {
+			c.proxies = append(c.proxies, p.Masked())
+		}
+	}
+}
+
+// DefaultHTTPTimeout is how long a request to Server.HTTP may take.
+const DefaultHTTPTimeout = 30 * time.Second
+
+// HTTPTimeout sets how long a request to Server.HTTP may take, from its header to
+// its answer; the default is DefaultHTTPTimeout, also where d is not above zero.
+func HTTPTimeout(d time.Duration) Option {
+	return func(c *config) {
+		if d > 0 {
+			c.httpTimeout = d
+		}
+	}
 }

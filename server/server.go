@@ -48,6 +48,7 @@ func New(opts ...Option) *Server {
 		all:       map[*arpc.Client]struct{}{},
 		closing:   make(chan struct{}),
 	}
+	s.cfg.httpTimeout = DefaultHTTPTimeout
 	for _, o := range opts {
 		o(&s.cfg)
 	}
