@@ -81,7 +81,7 @@ func (ctx *Context) IsRequest() bool { return ctx.cmd.Command() == wire.Request 
 // Bind decodes the body into what v points to. A *string or *[]byte takes it
 // as it is, a *Raw with its kind, all else is decoded by the codec.
 func (ctx *Context) Bind(v any) error {
-	if err := decodeValue(ctx.conn.codec, ctx.Kind(), ctx.body, v); err != nil {
+	if err := decodeValue(ctx.codec(), ctx.Kind(), ctx.body, v); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the body is not what " + ctx.method + " takes", cause: err}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (ctx *Context) encodeBody(buf *buffer, v any) (kind wire.Kind, err error) {
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
-	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
+	buf.b, kind, err = appendValue(buf.b, ctx.codec(), v)
 	return kind, err
 }
 

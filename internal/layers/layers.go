@@ -15,6 +15,10 @@ const (
 	gorilla = "github.com/gorilla/websocket"
 	gin     = "github.com/gin-gonic/gin"
 	rate    = "golang.org/x/time"
+
+	messagePack = "github.com/vmihailenco/msgpack/v5"
+	cbor        = "github.com/fxamacker/cbor/v2"
+	protobuf    = "google.golang.org/protobuf"
 )
 
 // A room is a folder of the module with everything below it, up to a deeper
@@ -35,6 +39,10 @@ var rooms = []room{
 	{path: "codec", layer: 0},
 	{path: "topic", layer: 0},
 	{path: "ws", layer: 0, names: []string{gorilla}},
+
+	{path: "codec/msgpack", layer: 1, names: []string{messagePack}, pulls: []string{"github.com/vmihailenco/tagparser/v2"}},
+	{path: "codec/cbor", layer: 1, names: []string{cbor}, pulls: []string{"github.com/x448/float16"}},
+	{path: "codec/protobuf", layer: 1, names: []string{protobuf}},
 
 	{path: ".", layer: 1, pulls: []string{gorilla}},
 
