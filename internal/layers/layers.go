@@ -48,6 +48,7 @@ var rooms = []room{
 
 	{path: "coder", layer: 2, pulls: []string{gorilla}},
 	{path: "middleware", layer: 2, names: []string{rate}, pulls: []string{gorilla}},
+	{path: "pool", layer: 2, pulls: []string{gorilla}},
 	{path: "server", layer: 2, pulls: []string{gorilla}},
 
 	{path: "pubsub", layer: 3, pulls: []string{gorilla}},
