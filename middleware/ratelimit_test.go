@@ -108,7 +108,7 @@ func TestRateLimitSaysThatNotifiesAreDropped(t *testing.T) {
 	h.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	h.Use(middleware.RateLimit(rate.Every(time.Hour), 1))
 	h.Handle("/note", func(*arpc.Context) { ran.Add(1) })
-	h.Handle("/work", func(ctx *arpc.Context) { _ = ctx.Write(nil) })
+	h.Handle("/work", func(ctx *arpc.Context) { _ = ctx.Write(nil) }, arpc.Ordered) // behind the notifies
 	c, _ := tcp.Connect(t, arpc.NewHandler(), h)
 	for range 100 {
 		if err := c.Notify("/note", nil, arpctest.Wait); err != nil {

@@ -19,7 +19,16 @@ const (
 	messagePack = "github.com/vmihailenco/msgpack/v5"
 	cbor        = "github.com/fxamacker/cbor/v2"
 	protobuf    = "google.golang.org/protobuf"
+	prometheus  = "github.com/prometheus/client_golang"
+	otel        = "go.opentelemetry.io/otel"
 )
+
+// prometheusPulls is what comes along with Prometheus.
+var prometheusPulls = []string{
+	"github.com/beorn7/perks", "github.com/cespare/xxhash", "github.com/munnerz/goautoneg",
+	"github.com/prometheus/client_model", "github.com/prometheus/common", "github.com/prometheus/procfs",
+	"golang.org/x/sys", protobuf,
+}
 
 // A room is a folder of the module with everything below it, up to a deeper
 // room. Imports point from a higher layer to a lower one, never sideways:
@@ -48,6 +57,8 @@ var rooms = []room{
 
 	{path: "coder", layer: 2, pulls: []string{gorilla}},
 	{path: "middleware", layer: 2, names: []string{rate}, pulls: []string{gorilla}},
+	{path: "middleware/metrics", layer: 3, names: []string{prometheus}, pulls: append([]string{gorilla}, prometheusPulls...)},
+	{path: "middleware/otel", layer: 3, names: []string{otel}, pulls: []string{gorilla, "github.com/cespare/xxhash"}},
 	{path: "pool", layer: 2, pulls: []string{gorilla}},
 	{path: "server", layer: 2, pulls: []string{gorilla}},
 
