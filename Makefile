@@ -86,6 +86,7 @@ versions:
 .PHONY: requirements
 requirements:
 	@scripts/require.sh cc >/dev/null
+	@scripts/require.sh nginx >/dev/null
 	@scripts/require.sh chromium >/dev/null
 
 .PHONY: check-go
