@@ -68,6 +68,7 @@ var rooms = []room{
 	{path: "web/chat-demo", layer: 4, names: []string{gin}, leaf: true},
 
 	// Test support: it may look at everything, and only tests may look at it.
+	{path: "arpctest", layer: 5, leaf: true},
 	{path: "internal/arpctest", layer: 5, leaf: true},
 	{path: "internal/e2e", layer: 5, leaf: true},
 	{path: "internal/layers", layer: 5, leaf: true},
