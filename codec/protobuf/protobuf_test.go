@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/arpctest"
 	"github.com/seed-fbfaa03e/arpc/codec/protobuf"
-	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 )
 
 func nested(depth int) *structpb.Value {
@@ -109,9 +110,9 @@ func TestHandlersWithTypes(t *testing.T) {
 	})
 	near := arpc.NewHandler()
 	near.SetCodec(protobuf.Codec)
-	c, _ := arpctest.Transports[0].Connect(t, near, h)
+	c, _ := arpctest.Pair(t, near, h)
 	var got *durationpb.Duration
-	if err := c.Call("/twice", &durationpb.Duration{Seconds: 21}, &got, arpctest.Wait); err != nil || got.GetSeconds() != 42 {
+	if err := c.Call("/twice", &durationpb.Duration{Seconds: 21}, &got, 10*time.Second); err != nil || got.GetSeconds() != 42 {
 		t.Errorf("%v, %v", got, err)
 	}
 }
