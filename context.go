@@ -34,15 +34,15 @@ type Context struct {
 
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
+	canceled bool // the caller gave up; guarded by mu
 	answered atomic.Bool
 	watchers atomic.Pointer[watcher] // of the answer
 
-	mu       sync.Mutex // guards what follows
-	values   map[any]any
-	forgot   runtime.Cleanup // answers when nobody can any more
-	life     context.Context // made when it is first asked for
-	end      context.CancelCauseFunc
-	canceled bool // the caller gave up
+	mu     sync.Mutex // guards what follows
+	values map[any]any
+	forgot runtime.Cleanup // answers when nobody can any more
+	life   context.Context // made when it is first asked for
+	end    context.CancelCauseFunc
 }
 
 // contextKey finds the Context in a context that was derived from it.
