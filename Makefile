@@ -87,6 +87,7 @@ versions:
 .PHONY: requirements
 requirements:
 	@scripts/require.sh cc >/dev/null
+	@scripts/require.sh nginx >/dev/null
 	@scripts/require.sh chromium >/dev/null
 
 .PHONY: check-go
@@ -97,6 +98,7 @@ check-go: versions
 	@$(STEP) "layers" go test ./internal/layers
 	@$(STEP) "vet and staticcheck in tools" bash -c 'cd tools && go vet ./... && go tool staticcheck ./...'
 	@$(STEP) "vet and staticcheck in bench" bash -c 'cd bench && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...'
+	@$(STEP) "vet and staticcheck in examples/quic" bash -c 'cd examples/quic && go vet ./... && go tool -modfile=../../tools/go.mod staticcheck ./...'
 
 .PHONY: check-js
 check-js: versions $(CLIENT)/dist/index.js
@@ -108,6 +110,7 @@ test-go: build
 	@$(STEP) "go test -race" go test -race -shuffle=on ./...
 	@$(STEP) "go test in tools" go -C tools test -count=1 ./...
 	@$(STEP) "go test in bench" go -C bench test ./...
+	@$(STEP) "go test in examples/quic" go -C examples/quic test ./...
 
 .PHONY: test-js
 test-js: build $(RUNTIMES)/node_modules/.package-lock.json

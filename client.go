@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
@@ -40,9 +41,11 @@ type Client struct {
 	// replaced.
 	Handler *Handler
 
-	pending pending
-	request *http.Request // the upgrade request, on accepted WebSockets
-	dialer  *redialer     // nil on accepted clients
+	pending  pending
+	request  *http.Request // the upgrade request, on accepted WebSockets
+	remote   net.Addr      // who the peer is, where the socket does not tell
+	detached bool          // the peer only asks: nothing can be sent to it
+	dialer   *redialer     // nil on accepted clients
 
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
@@ -65,8 +68,17 @@ func (c *Client) accepted() bool { return c.dialer == nil }
 
 // Accepted describes a connection that a server gives to ServeConn.
 type Accepted struct {
-	// Request is the upgrade request of a WebSocket.
+	// Request is the HTTP request that the connection began with.
 	Request *http.Request
+	// RemoteAddr is the peer's address, if it is not that of the connection:
+	// behind a proxy.
+	RemoteAddr net.Addr
+	// Codec is the codec of values on this connection; nil is the Handler's.
+	Codec codec.Codec
+	// Detached says that the peer takes answers and nothing else. What is sent to
+	// its Client fails with ErrDetached, and the hooks for connections and states
+	// do not run: it was never there.
+	Detached bool
 	// Connected runs once the peer is admitted, before anything more is read
 	// from it and before the hooks of the Handler. It must not block.
 	Connected func(*Client)
@@ -85,14 +97,17 @@ func (a Accepted) ended(c *Client) {
 // Reading happens on a goroutine of its own, so that the caller's stack can go.
 func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c := newClient(h)
-	c.request = a.Request
+	c.request, c.remote, c.detached = a.Request, a.RemoteAddr, a.Detached
 	cn := newConn(c, h, nc)
+	if a.Codec != nil {
+		cn.codec = a.Codec
+	}
 	c.setState(StateOpen, cn, nil)
 	cn.onAdmit = func() {
 		if a.Connected != nil {
 			a.Connected(c)
 		}
-		c.hooks.add(func() { h.runConnected(c) })
+		c.hook(func() { h.runConnected(c) })
 	}
 	if cn.admitted.Load() {
 		cn.onAdmit() // before anything is read: who has an answer gets broadcasts too
@@ -110,6 +125,13 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	return c
 }
 
+// hook runs hooks of the application, unless the peer is none that they tell of.
+func (c *Client) hook(f func()) {
+	if !c.detached {
+		c.hooks.add(f)
+	}
+}
+
 // setState is the only place where state and connection change.
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
@@ -125,7 +147,7 @@ func (c *Client) setState(s State, cn *conn, err error) {
 		close(c.changed)
 		c.changed = nil
 	}
-	c.hooks.add(func() { c.Handler.runStateChanged(c, s, err) })
+	c.hook(func() { c.Handler.runStateChanged(c, s, err) })
 }
 
 // State returns where the client stands.
@@ -154,8 +176,11 @@ func (c *Client) Request() *http.Request { return c.request }
 func (c *Client) RemoteAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current == nil {
+	switch {
+	case c.current == nil:
 		return nil
+	case c.remote != nil:
+		return c.remote
 	}
 	return c.current.raw.RemoteAddr()
 }
@@ -195,7 +220,7 @@ func (c *Client) OnDisconnected(f func(*Client)) {
 
 // ended sees to it that the disconnected hooks run.
 func (c *Client) ended(err error) {
-	c.hooks.add(func() {
+	c.hook(func() {
 		c.Handler.runDisconnected(c, err)
 		c.mu.Lock()
 		own := c.onDisconnected
@@ -280,6 +305,8 @@ func (c *Client) connection(w *wait) (*conn, error) {
 	for {
 		cn, changed, cause := c.usableNow()
 		switch {
+		case c.detached:
+			return nil, ErrDetached
 		case cn != nil:
 			return cn, nil
 		case c.accepted():

@@ -36,7 +36,8 @@ type Context struct {
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
 	answered atomic.Bool
-	canceled atomic.Bool // the caller gave up
+	canceled atomic.Bool             // the caller gave up
+	watchers atomic.Pointer[watcher] // of the answer
 
 	mu     sync.Mutex // guards what follows
 	values map[any]any
@@ -46,7 +47,7 @@ type Context struct {
 }
 
 // small is the size of bodies that are in one piece of memory with their Context.
-const small = 96
+const small = 88
 
 // newContext is the Context of a message that outlives its frame.
 func newContext(c *conn, r *route, f *wire.Frame) *Context {
@@ -108,7 +109,7 @@ func (ctx *Context) IsRequest() bool { return ctx.cmd.Command() == wire.Request 
 // Bind decodes the body into what v points to. A *string or *[]byte takes it
 // as it is, a *Raw with its kind, all else is decoded by the codec.
 func (ctx *Context) Bind(v any) error {
-	if err := decodeValue(ctx.conn.codec, ctx.Kind(), ctx.body, v); err != nil {
+	if err := decodeValue(ctx.codec(), ctx.Kind(), ctx.body, v); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the body is not what " + ctx.method + " takes", cause: err}
 	}
 	return nil
@@ -142,6 +143,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 		h.Flags = h.Flags.WithKind(b.kind)
 	}
 	_, sendErr := ctx.conn.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
 	}
@@ -179,7 +181,7 @@ func (ctx *Context) encodeBody(v any) (b body, err error) {
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
-	return encode(ctx.conn.codec, v)
+	return encode(ctx.codec(), v)
 }
 
 // encodeError is the body of an error, and the flag that says what it is.

@@ -64,12 +64,15 @@ func (h *Handler) Clone() *Handler {
 // Handle registers the handler of a method: 1 to 127 bytes of UTF-8. It panics
 // if the method is not that, or has a handler already.
 //
-// One option may follow: a Mode, or a bool as the original takes it, which
-// means Concurrent where it is true.
+// Options may follow: a Mode, or a bool as the original takes it, which means
+// Concurrent where it is true; and WithCodec.
 func (h *Handler) Handle(method string, f HandlerFunc, option ...any) {
 	checkName(method)
-	mode := modeOption(method, option)
-	h.reroute(func(r *router) *router { return r.withRoute(method, mode, f) })
+	r := &route{method: method}
+	for _, o := range option {
+		r.set(o)
+	}
+	h.reroute(func(all *router) *router { return all.withRoute(r, f) })
 }
 
 // checkName keeps the protocol's own methods out of the application's reach.
@@ -79,22 +82,29 @@ func checkName(method string) {
 	}
 }
 
-func modeOption(method string, option []any) Mode {
-	mode := Auto
-	for _, o := range option {
-		switch o := o.(type) {
-		case Mode:
-			mode = o
-		case bool:
-			if o {
-				mode = Concurrent
-			}
-		default:
-			panic("arpc: handle " + method + ": an option is a Mode or a bool")
+// set applies an option of Handle.
+func (r *route) set(option any) {
+	switch o := option.(type) {
+	case Mode:
+		r.mode = o
+	case bool:
+		if o {
+			r.mode = Concurrent
 		}
+	case RouteOption:
+		o(r)
+	default:
+		panic("arpc: handle " + r.method + ": an option is a Mode, a bool or a RouteOption")
 	}
-	return mode
 }
+
+// RouteOption is an option of Handle.
+type RouteOption func(*route)
+
+// WithCodec makes a route bind and write the values of its bodies with a codec of
+// its own, whatever the connection's is. A caller encodes for it with Encode, sends
+// a Raw, and decodes the answer that it takes as a Raw with Decode.
+func WithCodec(c codec.Codec) RouteOption { return func(r *route) { r.codec = c } }
 
 // Use adds a middleware: in front of the handlers of all routes registered
 // later, and behind those of the routes that are there already. It runs in its

@@ -87,7 +87,7 @@ func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err erro
 	quiet := k.quietLocked(at)
 	dead := k.deadAfterLocked()
 	if quiet >= dead {
-		return 0, false, Errorf(CodeUnavailable, "nothing heard for %v", dead)
+		return 0, false, silence("nothing heard for %v", dead)
 	}
 	if ping = k.pingDueLocked(at, quiet); ping {
 		k.pinged = at
@@ -162,7 +162,7 @@ func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, ping bo
 		if k.frames.Load() > 0 {
 			return 0, false, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
 		}
-		return 0, false, Errorf(CodeUnavailable, "no whole frame within %v", limit)
+		return 0, false, silence("no whole frame within %v", limit)
 	}
 	return limit - since, true, nil
 }

@@ -23,10 +23,23 @@ func (h *Handler) Routes() []RouteInfo {
 	routes := h.router.Load().routes
 	all := make([]RouteInfo, 0, len(routes))
 	for _, r := range routes {
-		all = append(all, RouteInfo{Method: r.method, Mode: r.mode, Request: r.request, Reply: r.reply})
+		all = append(all, r.info())
 	}
 	slices.SortFunc(all, func(a, b RouteInfo) int { return cmp.Compare(a.Method, b.Method) })
 	return all
+}
+
+// RouteOf describes the route of a method, and reports whether there is one.
+func (h *Handler) RouteOf(method string) (RouteInfo, bool) {
+	r, ok := h.router.Load().routes[method]
+	if !ok {
+		return RouteInfo{}, false
+	}
+	return r.info(), true
+}
+
+func (r *route) info() RouteInfo {
+	return RouteInfo{Method: r.method, Mode: r.mode, Request: r.request, Reply: r.reply}
 }
 
 // Route registers a handler with types: the body is decoded into a Request, and
