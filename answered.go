@@ -39,7 +39,7 @@ func (ctx *Context) OnAnswered(f func(err error)) {
 func (ctx *Context) tellAnswered(v any, flags wire.Flags, failure error) {
 	outcome := answeredWell
 	switch {
-	case CodeOf(failure) == CodeUnknown:
+	case failure != nil && CodeOf(failure) == CodeUnknown:
 		outcome = &watcher{done: true, err: Errorf(CodeInternal, "%w", failure)}
 	case failure != nil:
 		outcome = &watcher{done: true, err: failure}

@@ -149,12 +149,9 @@ func (o *outbox) admitReaderLocked() error {
 	return nil
 }
 
-func (o *outbox) closedLocked() error {
-	if o.err != nil {
-		return o.err
-	}
-	return ErrDisconnected
-}
+// closedLocked is for senders that found the connection at its end, maybe before
+// its context was: they see the same error as those who come later.
+func (o *outbox) closedLocked() error { return ErrDisconnected.withSent(false, o.err) }
 
 func (o *outbox) fullLocked() bool {
 	l := o.conn.limits

@@ -41,7 +41,7 @@ export interface SubscribeOptions {
    * server no longer has of it. Without it, and without `last`, the subscription begins now.
    */
   readonly since?: Position | undefined;
-  /** Begins with so many of the newest publications. @default 0 */
+  /** Begins with so many of the newest publications instead of from now. */
   readonly last?: number | undefined;
   /**
    * Whether it goes on after a reconnect where it was, with what it missed. If false it begins
