@@ -55,13 +55,13 @@ type Client struct {
 	values         map[any]any
 	identity       *Identity
 	onDisconnected []func(*Client)
-	done           chan struct{}
+	done           signal // nothing runs any more
 
 	hooks hookQueue
 }
 
 func newClient(h *Handler) *Client {
-	return &Client{Handler: h, state: StateConnecting, done: make(chan struct{})}
+	return &Client{Handler: h, state: StateConnecting}
 }
 
 func (c *Client) accepted() bool { return c.dialer == nil }
@@ -118,7 +118,7 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 			c.ended(err)
 		}
 		c.hooks.add(func() {
-			close(c.done)
+			c.done.happens()
 			a.ended(c)
 		})
 	})
@@ -166,7 +166,7 @@ func (c *Client) Err() error {
 
 // Done is closed when the client has ended for good and nothing of it runs any
 // more, except handlers that have not returned.
-func (c *Client) Done() <-chan struct{} { return c.done }
+func (c *Client) Done() <-chan struct{} { return c.done.wait() }
 
 // Request is the HTTP request that a WebSocket began with, on the accepting
 // side; nil elsewhere.
@@ -398,7 +398,7 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	cn.shutWithin(errDraining, drainLinger)
 	select {
-	case <-cn.ended:
+	case <-cn.ended.wait():
 	case <-ctx.Done(): // the last answers had their time to leave
 		cn.die(nil)
 	}
@@ -422,14 +422,14 @@ func (c *conn) drain(ctx context.Context) error {
 	}
 	select {
 	case <-c.inbox.drain():
-	case <-c.ended:
+	case <-c.ended.wait():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain %s: %w", c.raw.RemoteAddr(), context.Cause(ctx))
 	}
 	if hangsUp != nil { // it was asked to, when its own work is done
 		select {
-		case <-c.ended:
+		case <-c.ended.wait():
 		case <-hangsUp:
 		case <-ctx.Done():
 		}

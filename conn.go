@@ -55,12 +55,13 @@ type conn struct {
 	strange      int32            // frames before admission, counted by the reader
 	patient      bool             // waits for bytes until the connection is silent
 
-	ctx        context.Context
-	cancel     context.CancelCauseFunc
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
-	ended      chan struct{}  // closed when nothing of the connection runs any more
+	gone       signal         // the connection is dead
+	ended      signal         // and nothing of it runs any more
 
 	mu          sync.Mutex
+	ctx         context.Context // ends when the connection is dead; made when it is first asked for
+	cancel      context.CancelCauseFunc
 	cause       error // why it ends; the first cause is kept
 	opened      bool  // it was the client's
 	leaving     bool  // the peer asked us to go: nothing new is sent
@@ -80,10 +81,8 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		limits:  h.limits.Load(),
 		raw:     nc,
 		in:      nc,
-		ended:   make(chan struct{}),
 	}
 	cn.maxBody = cn.limits.Body
-	cn.ctx, cn.cancel = context.WithCancelCause(context.Background())
 	cn.out.conn = cn
 	cn.inbox.conn = cn
 	cn.inbox.changed.L = &cn.inbox.mu
@@ -142,9 +141,9 @@ func (c *conn) readLoop(ended func(error)) {
 
 // over sees to the end of a connection that is not read any more.
 func (c *conn) over(err error, ended func(error)) {
-	defer close(c.ended)
+	defer c.ended.happens()
 	c.shut(err)
-	<-c.ctx.Done()
+	<-c.gone.wait()
 	c.life.stop()
 	c.stopLinger()
 	left := c.out.left()
@@ -382,7 +381,7 @@ func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 		return ErrOverstock
 	case <-expired:
 		return ErrOverstock
-	case <-c.ctx.Done():
+	case <-c.gone.wait():
 		return c.err()
 	}
 }
@@ -391,6 +390,10 @@ func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 func (c *conn) err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.errLocked()
+}
+
+func (c *conn) errLocked() error {
 	if c.cause != nil {
 		return c.cause
 	}
@@ -430,8 +433,32 @@ func (c *conn) die(cause error) {
 	err := c.err()
 	c.out.fail(err)
 	c.inbox.close() // before handlers end: what waits for them does not run any more
-	c.cancel(err)
+	c.gone.happens()
+	c.endContext(err)
 	c.raw.Close()
+}
+
+// context ends when the connection is dead.
+func (c *conn) context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.gone.happened() {
+			c.cancel(c.errLocked())
+		}
+	}
+	return c.ctx
+}
+
+// endContext is called when the connection is gone.
+func (c *conn) endContext(err error) {
+	c.mu.Lock()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(err)
+	}
 }
 
 // finish ends a connection of which everything left, or had its time to.

@@ -282,7 +282,7 @@ func (ctx *Context) answerIfForgotten() {
 		if f.end != nil {
 			f.end(ErrAnswered)
 		}
-		if f.conn.ctx.Err() != nil {
+		if f.conn.gone.happened() {
 			return // nobody is there to be answered
 		}
 		f.conn.log.Error("arpc: handler never answered", "method", f.method)
@@ -318,12 +318,12 @@ func (ctx *Context) cancel() {
 // lifetime is the context behind the Context. Most handlers never ask for it.
 func (ctx *Context) lifetime() context.Context {
 	if !ctx.IsRequest() {
-		return ctx.conn.ctx // nothing would end it before
+		return ctx.conn.context() // nothing would end it before
 	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	if ctx.life == nil {
-		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.ctx)
+		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.context())
 	}
 	switch {
 	case ctx.canceled.Load():

@@ -146,7 +146,7 @@ func (t *streams) accept(f *wire.Frame) (*Stream, error) {
 		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", t.running, c.limits.Streams)
 	}
 	t.running++
-	s := newStream(c.ctx, c.client, string(f.Method), false)
+	s := newStream(c.context(), c.client, string(f.Method), false)
 	s.conn, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
 	if t.theirs == nil {
 		t.theirs = map[uint64]*Stream{}

@@ -144,10 +144,8 @@ func (s *Server) letOut() {
 func (s *Server) keep(c *arpc.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-c.Done():
+	if c.State() == arpc.StateClosed {
 		return
-	default:
 	}
 	s.all[c] = struct{}{}
 	if s.closed { // Shutdown went through the connections before this one was there
