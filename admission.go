@@ -99,7 +99,7 @@ func (c *conn) identify(cr Credentials) error {
 	c.client.setIdentity(who)
 	c.life.expireAt(who.Expires)
 	if !c.admitted.Swap(true) {
-		c.onAdmit()
+		c.client.admit()
 	}
 	return nil
 }

@@ -47,6 +47,8 @@ type Client struct {
 	detached bool          // the peer only asks: nothing can be sent to it
 	dialer   *redialer     // nil on accepted clients
 
+	connected, gone func(*Client) // of Accepted
+
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
@@ -87,42 +89,48 @@ type Accepted struct {
 	Ended func(*Client)
 }
 
-func (a Accepted) ended(c *Client) {
-	if a.Ended != nil {
-		a.Ended(c)
-	}
-}
-
 // ServeConn serves an accepted connection and returns its client at once.
 // Reading happens on a goroutine of its own, so that the caller's stack can go.
 func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c := newClient(h)
 	c.request, c.remote, c.detached = a.Request, a.RemoteAddr, a.Detached
+	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
 	if a.Codec != nil {
 		cn.codec = a.Codec
 	}
 	c.setState(StateOpen, cn, nil)
-	cn.onAdmit = func() {
-		if a.Connected != nil {
-			a.Connected(c)
-		}
-		c.hook(func() { h.runConnected(c) })
-	}
 	if cn.admitted.Load() {
-		cn.onAdmit() // before anything is read: who has an answer gets broadcasts too
+		c.admit() // before anything is read: who has an answer gets broadcasts too
 	}
-	cn.start(func(err error) {
-		c.setState(StateClosed, nil, err)
-		if cn.admitted.Load() {
-			c.ended(err)
-		}
-		c.hooks.add(func() {
-			c.done.happens()
-			a.ended(c)
-		})
-	})
+	cn.start()
 	return c
+}
+
+// admit tells those who want to know that an accepted client is there.
+func (c *Client) admit() {
+	if c.connected != nil {
+		c.connected(c)
+	}
+	c.hook(func() { c.Handler.runConnected(c) })
+}
+
+// lost is called at the end of each connection, on the goroutine that read it.
+func (c *Client) lost(cn *conn, err error) {
+	if !c.accepted() {
+		c.dialer.ended(cn, err)
+		return
+	}
+	c.setState(StateClosed, nil, err)
+	if cn.admitted.Load() {
+		c.ended(err)
+	}
+	c.hooks.add(func() {
+		c.done.happens()
+		if c.gone != nil {
+			c.gone(c)
+		}
+	})
 }
 
 // hook runs hooks of the application, unless the peer is none that they tell of.

@@ -49,7 +49,6 @@ type conn struct {
 	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
 	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
-	onAdmit      func()           // runs the connected hooks, on accepted connections
 	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
 	refreshing   atomic.Bool      // a token is being looked at
 	strange      int32            // frames before admission, counted by the reader
@@ -111,36 +110,37 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	return cn
 }
 
-// start begins to read. ended is called once, on the reading goroutine, when
-// the connection is over and nothing of it runs any more but handlers.
-func (c *conn) start(ended func(error)) {
+// start begins to read.
+func (c *conn) start() {
 	c.handler.workers.open()
 	c.life.start()
 	go func() {
 		if err := c.guard(c.greetStranger); err != nil {
-			c.over(err, ended)
+			c.over(err)
 			return
 		}
-		c.readLoop(ended)
+		c.readLoop()
 	}()
 }
 
 // readLoop reads until the connection ends. When it is silent for a while it
 // gives up what it can, and goes on as a new goroutine, because stacks grow and
 // hardly ever shrink.
-func (c *conn) readLoop(ended func(error)) {
+func (c *conn) readLoop() {
 	err := c.guard(c.read)
 	if errors.Is(err, quiet.ErrSilent) {
 		c.inbox.rest()
 		c.out.rest()
-		go c.readLoop(ended)
+		go c.readLoop()
 		return
 	}
-	c.over(err, ended)
+	c.over(err)
 }
 
-// over sees to the end of a connection that is not read any more.
-func (c *conn) over(err error, ended func(error)) {
+// over sees to the end of a connection that is not read any more, on the
+// goroutine that read it. The client is told when nothing of it runs any more
+// but handlers.
+func (c *conn) over(err error) {
 	defer c.ended.happens()
 	c.shut(err)
 	<-c.gone.wait()
@@ -151,7 +151,7 @@ func (c *conn) over(err error, ended func(error)) {
 	cause := c.err()
 	c.client.pending.fail(cause, left)
 	c.streams.close(cause)
-	ended(cause)
+	c.client.lost(c, cause)
 	c.handler.workers.close()
 }
 

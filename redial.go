@@ -125,7 +125,7 @@ func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	cn := newConn(d.client, d.client.Handler, nc)
-	cn.start(func(err error) { d.ended(cn, err) })
+	cn.start()
 	return cn, nil
 }
 
