@@ -106,7 +106,7 @@ func (c *conn) identify(cr Credentials) error {
 
 // refusal is what a peer is told that was not let in.
 func (c *conn) refusal(cr Credentials, err error) error {
-	c.log.Info("arpc: not authenticated", "from", c.raw.RemoteAddr(), "by", string(cr.Source), "error", err)
+	c.log().Info("arpc: not authenticated", "from", c.raw.RemoteAddr(), "by", string(cr.Source), "error", err)
 	var coded *Error
 	if errors.As(err, &coded) {
 		return coded

@@ -25,7 +25,6 @@ type conn struct {
 	client  *Client
 	handler *Handler
 	codec   codec.Codec
-	log     *slog.Logger
 	limits  *Limits // shared, never changed
 	maxBody int
 
@@ -76,7 +75,6 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		client:  c,
 		handler: h,
 		codec:   h.Codec(),
-		log:     h.Logger(),
 		limits:  h.limits.Load(),
 		raw:     nc,
 		in:      nc,
@@ -84,7 +82,6 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.maxBody = cn.limits.Body
 	cn.out.conn = cn
 	cn.inbox.conn = cn
-	cn.inbox.changed.L = &cn.inbox.mu
 	cn.streams.conn = cn
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
@@ -160,7 +157,7 @@ func (c *conn) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("reader panicked: %v", v)
-			c.log.Error("arpc: reader panicked", "panic", fmt.Sprint(v))
+			c.log().Error("arpc: reader panicked", "panic", fmt.Sprint(v))
 		}
 	}()
 	return f()
@@ -555,7 +552,9 @@ func closeWords(cause error) (code int, reason string) {
 	return ws.CloseInternal, ""
 }
 
+func (c *conn) log() *slog.Logger { return c.handler.Logger() }
+
 // logPanic tells of a panic in code of the application.
 func (c *conn) logPanic(what, method string, v any) {
-	c.log.Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	c.log().Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }

@@ -136,7 +136,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	b, err := ctx.encodeAnswer(v, &flags)
 	defer b.free()
 	if err != nil {
-		ctx.conn.log.Error("arpc: answer", "method", ctx.method, "error", err)
+		ctx.conn.log().Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
@@ -285,7 +285,7 @@ func (ctx *Context) answerIfForgotten() {
 		if f.conn.gone.happened() {
 			return // nobody is there to be answered
 		}
-		f.conn.log.Error("arpc: handler never answered", "method", f.method)
+		f.conn.log().Error("arpc: handler never answered", "method", f.method)
 		buf := takeBuffer()
 		defer buf.free()
 		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.conn.appendError(buf, errInternal)
