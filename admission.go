@@ -87,7 +87,7 @@ func (c *conn) identify(cr Credentials) error {
 		return nil
 	}
 	cr.Client, cr.Request = c.client, c.client.request
-	who, err := c.authenticate(c.ctx, cr)
+	who, err := c.authenticate(c.context(), cr)
 	switch {
 	case err != nil:
 		return c.refusal(cr, err)
@@ -99,14 +99,14 @@ func (c *conn) identify(cr Credentials) error {
 	c.client.setIdentity(who)
 	c.life.expireAt(who.Expires)
 	if !c.admitted.Swap(true) {
-		c.onAdmit()
+		c.client.admit()
 	}
 	return nil
 }
 
 // refusal is what a peer is told that was not let in.
 func (c *conn) refusal(cr Credentials, err error) error {
-	c.log.Info("arpc: not authenticated", "from", c.raw.RemoteAddr(), "by", string(cr.Source), "error", err)
+	c.log().Info("arpc: not authenticated", "from", c.raw.RemoteAddr(), "by", string(cr.Source), "error", err)
 	var coded *Error
 	if errors.As(err, &coded) {
 		return coded
@@ -136,7 +136,7 @@ func (c *conn) refresh(token string) (any, error) {
 		return tokenAnswer{}, nil
 	}
 	before := c.client.Identity()
-	who, err := c.authenticate(c.ctx, Credentials{Source: FromRefresh, Token: token, Client: c.client, Request: c.client.request})
+	who, err := c.authenticate(c.context(), Credentials{Source: FromRefresh, Token: token, Client: c.client, Request: c.client.request})
 	switch {
 	case err != nil:
 		return nil, c.refusal(Credentials{Source: FromRefresh}, err)

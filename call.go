@@ -120,7 +120,7 @@ func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 		if !errors.Is(err, errHeld) {
 			return s, err
 		}
-		if err := w.until(fewer, cn.ctx.Done()); err != nil {
+		if err := w.until(fewer, cn.gone.wait()); err != nil {
 			return nil, err
 		}
 	}
@@ -229,7 +229,7 @@ func (c *conn) requestFlags(kind wire.Kind) wire.Flags {
 
 // lostWith reports whether err is this connection's end.
 func (c *conn) lostWith(err error) bool {
-	return err != nil && !errors.Is(err, ErrOverstock) && c.ctx.Err() != nil || errors.Is(err, ErrDisconnected)
+	return err != nil && !errors.Is(err, ErrOverstock) && c.gone.happened() || errors.Is(err, ErrDisconnected)
 }
 
 // contextual gives an error that a context caused the code of that context.

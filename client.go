@@ -47,6 +47,8 @@ type Client struct {
 	detached bool          // the peer only asks: nothing can be sent to it
 	dialer   *redialer     // nil on accepted clients
 
+	connected, gone func(*Client) // of Accepted
+
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
@@ -55,13 +57,13 @@ type Client struct {
 	values         map[any]any
 	identity       *Identity
 	onDisconnected []func(*Client)
-	done           chan struct{}
+	done           signal // nothing runs any more
 
 	hooks hookQueue
 }
 
 func newClient(h *Handler) *Client {
-	return &Client{Handler: h, state: StateConnecting, done: make(chan struct{})}
+	return &Client{Handler: h, state: StateConnecting}
 }
 
 func (c *Client) accepted() bool { return c.dialer == nil }
@@ -87,42 +89,48 @@ type Accepted struct {
 	Ended func(*Client)
 }
 
-func (a Accepted) ended(c *Client) {
-	if a.Ended != nil {
-		a.Ended(c)
-	}
-}
-
 // ServeConn serves an accepted connection and returns its client at once.
 // Reading happens on a goroutine of its own, so that the caller's stack can go.
 func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c := newClient(h)
 	c.request, c.remote, c.detached = a.Request, a.RemoteAddr, a.Detached
+	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
 	if a.Codec != nil {
 		cn.codec = a.Codec
 	}
 	c.setState(StateOpen, cn, nil)
-	cn.onAdmit = func() {
-		if a.Connected != nil {
-			a.Connected(c)
-		}
-		c.hook(func() { h.runConnected(c) })
-	}
 	if cn.admitted.Load() {
-		cn.onAdmit() // before anything is read: who has an answer gets broadcasts too
+		c.admit() // before anything is read: who has an answer gets broadcasts too
 	}
-	cn.start(func(err error) {
-		c.setState(StateClosed, nil, err)
-		if cn.admitted.Load() {
-			c.ended(err)
-		}
-		c.hooks.add(func() {
-			close(c.done)
-			a.ended(c)
-		})
-	})
+	cn.start()
 	return c
+}
+
+// admit tells those who want to know that an accepted client is there.
+func (c *Client) admit() {
+	if c.connected != nil {
+		c.connected(c)
+	}
+	c.hook(func() { c.Handler.runConnected(c) })
+}
+
+// lost is called at the end of each connection, on the goroutine that read it.
+func (c *Client) lost(cn *conn, err error) {
+	if !c.accepted() {
+		c.dialer.ended(cn, err)
+		return
+	}
+	c.setState(StateClosed, nil, err)
+	if cn.admitted.Load() {
+		c.ended(err)
+	}
+	c.hooks.add(func() {
+		c.done.happens()
+		if c.gone != nil {
+			c.gone(c)
+		}
+	})
 }
 
 // hook runs hooks of the application, unless the peer is none that they tell of.
@@ -166,7 +174,7 @@ func (c *Client) Err() error {
 
 // Done is closed when the client has ended for good and nothing of it runs any
 // more, except handlers that have not returned.
-func (c *Client) Done() <-chan struct{} { return c.done }
+func (c *Client) Done() <-chan struct{} { return c.done.wait() }
 
 // Request is the HTTP request that a WebSocket began with, on the accepting
 // side; nil elsewhere.
@@ -398,7 +406,7 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	cn.shutWithin(errDraining, drainLinger)
 	select {
-	case <-cn.ended:
+	case <-cn.ended.wait():
 	case <-ctx.Done(): // the last answers had their time to leave
 		cn.die(nil)
 	}
@@ -422,14 +430,14 @@ func (c *conn) drain(ctx context.Context) error {
 	}
 	select {
 	case <-c.inbox.drain():
-	case <-c.ended:
+	case <-c.ended.wait():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain %s: %w", c.raw.RemoteAddr(), context.Cause(ctx))
 	}
 	if hangsUp != nil { // it was asked to, when its own work is done
 		select {
-		case <-c.ended:
+		case <-c.ended.wait():
 		case <-hangsUp:
 		case <-ctx.Done():
 		}

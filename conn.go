@@ -25,7 +25,6 @@ type conn struct {
 	client  *Client
 	handler *Handler
 	codec   codec.Codec
-	log     *slog.Logger
 	limits  *Limits // shared, never changed
 	maxBody int
 
@@ -49,18 +48,18 @@ type conn struct {
 	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
 	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
-	onAdmit      func()           // runs the connected hooks, on accepted connections
 	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
 	refreshing   atomic.Bool      // a token is being looked at
 	strange      int32            // frames before admission, counted by the reader
 	patient      bool             // waits for bytes until the connection is silent
 
-	ctx        context.Context
-	cancel     context.CancelCauseFunc
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
-	ended      chan struct{}  // closed when nothing of the connection runs any more
+	gone       signal         // the connection is dead
+	ended      signal         // and nothing of it runs any more
 
 	mu          sync.Mutex
+	ctx         context.Context // ends when the connection is dead; made when it is first asked for
+	cancel      context.CancelCauseFunc
 	cause       error // why it ends; the first cause is kept
 	opened      bool  // it was the client's
 	leaving     bool  // the peer asked us to go: nothing new is sent
@@ -76,17 +75,13 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		client:  c,
 		handler: h,
 		codec:   h.Codec(),
-		log:     h.Logger(),
 		limits:  h.limits.Load(),
 		raw:     nc,
 		in:      nc,
-		ended:   make(chan struct{}),
 	}
 	cn.maxBody = cn.limits.Body
-	cn.ctx, cn.cancel = context.WithCancelCause(context.Background())
 	cn.out.conn = cn
 	cn.inbox.conn = cn
-	cn.inbox.changed.L = &cn.inbox.mu
 	cn.streams.conn = cn
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
@@ -112,39 +107,40 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	return cn
 }
 
-// start begins to read. ended is called once, on the reading goroutine, when
-// the connection is over and nothing of it runs any more but handlers.
-func (c *conn) start(ended func(error)) {
+// start begins to read.
+func (c *conn) start() {
 	c.handler.workers.open()
 	c.life.start()
 	go func() {
 		if err := c.guard(c.greetStranger); err != nil {
-			c.over(err, ended)
+			c.over(err)
 			return
 		}
-		c.readLoop(ended)
+		c.readLoop()
 	}()
 }
 
 // readLoop reads until the connection ends. When it is silent for a while it
 // gives up what it can, and goes on as a new goroutine, because stacks grow and
 // hardly ever shrink.
-func (c *conn) readLoop(ended func(error)) {
+func (c *conn) readLoop() {
 	err := c.guard(c.read)
 	if errors.Is(err, quiet.ErrSilent) {
 		c.inbox.rest()
 		c.out.rest()
-		go c.readLoop(ended)
+		go c.readLoop()
 		return
 	}
-	c.over(err, ended)
+	c.over(err)
 }
 
-// over sees to the end of a connection that is not read any more.
-func (c *conn) over(err error, ended func(error)) {
-	defer close(c.ended)
+// over sees to the end of a connection that is not read any more, on the
+// goroutine that read it. The client is told when nothing of it runs any more
+// but handlers.
+func (c *conn) over(err error) {
+	defer c.ended.happens()
 	c.shut(err)
-	<-c.ctx.Done()
+	<-c.gone.wait()
 	c.life.stop()
 	c.stopLinger()
 	left := c.out.left()
@@ -152,7 +148,7 @@ func (c *conn) over(err error, ended func(error)) {
 	cause := c.err()
 	c.client.pending.fail(cause, left)
 	c.streams.close(cause)
-	ended(cause)
+	c.client.lost(c, cause)
 	c.handler.workers.close()
 }
 
@@ -161,7 +157,7 @@ func (c *conn) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("reader panicked: %v", v)
-			c.log.Error("arpc: reader panicked", "panic", fmt.Sprint(v))
+			c.log().Error("arpc: reader panicked", "panic", fmt.Sprint(v))
 		}
 	}()
 	return f()
@@ -382,7 +378,7 @@ func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 		return ErrOverstock
 	case <-expired:
 		return ErrOverstock
-	case <-c.ctx.Done():
+	case <-c.gone.wait():
 		return c.err()
 	}
 }
@@ -391,6 +387,10 @@ func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 func (c *conn) err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.errLocked()
+}
+
+func (c *conn) errLocked() error {
 	if c.cause != nil {
 		return c.cause
 	}
@@ -430,8 +430,32 @@ func (c *conn) die(cause error) {
 	err := c.err()
 	c.out.fail(err)
 	c.inbox.close() // before handlers end: what waits for them does not run any more
-	c.cancel(err)
+	c.gone.happens()
+	c.endContext(err)
 	c.raw.Close()
+}
+
+// context ends when the connection is dead.
+func (c *conn) context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.gone.happened() {
+			c.cancel(c.errLocked())
+		}
+	}
+	return c.ctx
+}
+
+// endContext is called when the connection is gone.
+func (c *conn) endContext(err error) {
+	c.mu.Lock()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(err)
+	}
 }
 
 // finish ends a connection of which everything left, or had its time to.
@@ -528,7 +552,9 @@ func closeWords(cause error) (code int, reason string) {
 	return ws.CloseInternal, ""
 }
 
+func (c *conn) log() *slog.Logger { return c.handler.Logger() }
+
 // logPanic tells of a panic in code of the application.
 func (c *conn) logPanic(what, method string, v any) {
-	c.log.Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	c.log().Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }

@@ -136,7 +136,7 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	b, err := ctx.encodeAnswer(v, &flags)
 	defer b.free()
 	if err != nil {
-		ctx.conn.log.Error("arpc: answer", "method", ctx.method, "error", err)
+		ctx.conn.log().Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
@@ -282,10 +282,10 @@ func (ctx *Context) answerIfForgotten() {
 		if f.end != nil {
 			f.end(ErrAnswered)
 		}
-		if f.conn.ctx.Err() != nil {
+		if f.conn.gone.happened() {
 			return // nobody is there to be answered
 		}
-		f.conn.log.Error("arpc: handler never answered", "method", f.method)
+		f.conn.log().Error("arpc: handler never answered", "method", f.method)
 		buf := takeBuffer()
 		defer buf.free()
 		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.conn.appendError(buf, errInternal)
@@ -318,12 +318,12 @@ func (ctx *Context) cancel() {
 // lifetime is the context behind the Context. Most handlers never ask for it.
 func (ctx *Context) lifetime() context.Context {
 	if !ctx.IsRequest() {
-		return ctx.conn.ctx // nothing would end it before
+		return ctx.conn.context() // nothing would end it before
 	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	if ctx.life == nil {
-		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.ctx)
+		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.context())
 	}
 	switch {
 	case ctx.canceled.Load():

@@ -74,7 +74,7 @@ func (c *conn) leave(delay time.Duration) bool {
 
 // leaveInTime waits for what is under way, in both directions, and hangs up.
 func (c *conn) leaveInTime(until time.Duration) {
-	ctx, cancel := context.WithTimeout(c.ctx, until)
+	ctx, cancel := context.WithTimeout(c.context(), until)
 	defer cancel()
 	c.client.pending.awaitNone(ctx.Done())
 	c.streams.awaitNone(ctx.Done())

@@ -31,6 +31,7 @@ type Handler struct {
 
 	workers  workers
 	flushers flushers
+	rounds   rounds
 }
 
 // NewHandler returns a Handler without routes, with the JSON codec, the default

@@ -15,15 +15,14 @@ type inbox struct {
 	running  int                              // requests in handlers, Ordered ones not counted
 	waiting  []*Context                       // requests beyond the bound of running ones
 	ordered  []*Context                       // notifies and Ordered requests
-	draining bool                             // a worker runs ordered
 	queued   int                              // frames in waiting and ordered
 	bytes    int                              // and their bodies
 	active   map[uint64]*Context              // requests that can be canceled, by seq
 	loose    map[uint64]weak.Pointer[Context] // and those whose handler returned without an answer
-	refusing bool                             // shutting down: requests are answered with errDraining
-	changed  sync.Cond                        // the queue shrank, or the reader has to look again
+	changed  chan struct{}                    // closed when a reader that waits has to look again; nil if it does not wait
 	idle     chan struct{}
-	paused   bool // the reader waits
+	draining bool // a worker runs ordered
+	refusing bool // shutting down: requests are answered with errDraining
 	closed   bool
 }
 
@@ -89,11 +88,21 @@ func (in *inbox) pauseLocked() {
 	in.conn.out.beforeRead()
 	in.mu.Lock()
 	if in.overfullLocked() && !in.closed && !in.awaitsPeer() {
-		in.paused = true
-		in.changed.Wait()
-		in.paused = false
+		changed := make(chan struct{})
+		in.changed = changed
+		in.mu.Unlock()
+		<-changed
+		in.mu.Lock()
 	}
 	in.conn.out.afterRead()
+}
+
+// lookAgainLocked wakes a reader that waits.
+func (in *inbox) lookAgainLocked() {
+	if in.changed != nil {
+		close(in.changed)
+		in.changed = nil
+	}
 }
 
 // mayRunLocked reports whether one more request may run now. Who makes it true
@@ -121,7 +130,7 @@ func (in *inbox) dequeueLocked(queue *[]*Context) *Context {
 	*queue = (*queue)[1:]
 	in.queued--
 	in.bytes -= len(ctx.body)
-	in.changed.Signal()
+	in.lookAgainLocked()
 	return ctx
 }
 
@@ -185,7 +194,7 @@ func (in *inbox) resume() {
 // may run in the place of the handler that waits.
 func (in *inbox) waitBegan() {
 	in.mu.Lock()
-	in.changed.Signal()
+	in.lookAgainLocked()
 	waiting := len(in.waiting) > 0
 	in.mu.Unlock()
 	if waiting {
@@ -282,7 +291,7 @@ func (in *inbox) open() int {
 func (in *inbox) isPaused() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.paused
+	return in.changed != nil
 }
 
 // drain refuses new requests and returns a channel that is closed when none runs
@@ -331,7 +340,7 @@ func (in *inbox) dropWaiting() []*Context {
 	dropped := slices.Clone(in.waiting)
 	for in.dequeueLocked(&in.waiting) != nil {
 	}
-	in.changed.Signal()
+	in.lookAgainLocked()
 	in.quietLocked()
 	return dropped
 }

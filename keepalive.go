@@ -14,23 +14,27 @@ import (
 const ticksPerPing = 5
 
 // keepalive pings a peer that is silent and ends a connection whose peer is
-// dead. The hot path only counts; time is looked at by a timer.
+// dead. The hot path only counts; time is looked at on the rounds of the Handler.
 type keepalive struct {
 	conn   *conn
 	frames atomic.Uint64 // whole frames heard
 	bytes  atomic.Uint64 // bytes heard
 
-	mu      sync.Mutex // guards what follows
-	timer   *time.Timer
+	// Guarded by the lock of the rounds.
+	due    time.Duration // when to look next, after epoch
+	place  int           // among those that wait for that
+	queued bool          // there is such a place
+
 	stopped bool
-	began   time.Time
+	mu      sync.Mutex    // guards stopped and what follows
+	began   time.Duration // after epoch
 	seen    uint64        // bytes at the last look
 	seenAt  time.Duration // when they last grew, after began
 	pinged  time.Duration // when a ping was last sent
 	sent    uint64        // frames sent at the last look
 	sentAt  time.Duration // when they last grew
 	every   time.Duration // how often we ping; of an extended client, how often the server does
-	expires time.Time     // when the peer's identity ends
+	expires *time.Time    // when the peer's identity ends; nil is never
 }
 
 func (k *keepalive) heardBytes(n int) { k.bytes.Add(uint64(n)) }
@@ -39,51 +43,54 @@ func (k *keepalive) heardFrame()      { k.frames.Add(1) }
 func (k *keepalive) start() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.began = time.Now()
+	k.began = time.Since(epoch)
 	k.every = k.conn.limits.Ping
 	l := k.conn.limits
 	first := min(l.Ping/ticksPerPing, l.Idle)
 	if k.conn.client.accepted() {
 		first = min(first, l.FirstFrame/2)
 	}
-	k.timer = time.AfterFunc(first, k.tick)
+	k.rounds().schedule(k, first)
 }
 
 func (k *keepalive) stop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.stopped = true
-	k.timer.Stop()
+	k.rounds().drop(k)
 }
 
-// tick looks at the connection, and decides when to look again.
+func (k *keepalive) rounds() *rounds { return &k.conn.handler.rounds }
+
+// tick looks at the connection, and decides when to look again. What may take
+// its time does so on a goroutine of its own: others are to be looked at too.
 func (k *keepalive) tick() {
-	next, ping, err := k.look(time.Now())
-	if err == nil && ping {
-		err = k.ping()
-	}
-	if err != nil {
-		k.conn.shut(err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.stopped {
-		k.timer.Reset(next)
+	next, ping, err := k.lookLocked(time.Since(epoch) - k.began)
+	if err != nil {
+		go k.conn.shut(err)
+		return
 	}
+	if ping {
+		go k.ping()
+	}
+	k.rounds().schedule(k, next)
 }
 
-// look says when to look again, whether to ping, or why the connection is over.
-func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// lookLocked says when to look again, whether to ping, or why the connection is
+// over.
+func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool, err error) {
 	if k.conn.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
-		return k.awaitFirstLocked(now)
+		return k.awaitFirstLocked(at)
 	}
-	if !k.expires.IsZero() && !now.Before(k.expires) {
+	valid := k.validLocked()
+	if valid <= 0 {
 		return 0, false, Errorf(CodeUnauthenticated, "the token expired")
 	}
-	at := now.Sub(k.began)
 	quiet := k.quietLocked(at)
 	dead := k.deadAfterLocked()
 	if quiet >= dead {
@@ -92,11 +99,15 @@ func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err erro
 	if ping = k.pingDueLocked(at, quiet); ping {
 		k.pinged = at
 	}
-	next = min(k.every/ticksPerPing, dead-quiet)
-	if !k.expires.IsZero() {
-		next = min(next, k.expires.Sub(now))
+	return min(k.every/ticksPerPing, dead-quiet, valid), ping, nil
+}
+
+// validLocked is for how long the peer's identity is believed.
+func (k *keepalive) validLocked() time.Duration {
+	if k.expires == nil {
+		return TimeForever
 	}
-	return next, ping, nil
+	return time.Until(*k.expires)
 }
 
 // quietLocked is for how long nothing was heard.
@@ -144,27 +155,30 @@ func (k *keepalive) follow(every time.Duration) {
 func (k *keepalive) expireAt(t time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.expires = t
-	if !t.IsZero() && k.timer != nil && !k.stopped && k.conn.admitted.Load() {
-		k.timer.Reset(min(time.Until(t), k.every/ticksPerPing))
+	k.expires = nil
+	if t.IsZero() {
+		return
+	}
+	k.expires = &t
+	if !k.stopped && k.conn.admitted.Load() {
+		k.rounds().schedule(k, min(time.Until(t), k.every/ticksPerPing))
 	}
 }
 
 // awaitFirstLocked is look before the first frame of an accepted connection.
 // The ping half way lets a peer live that has nothing to say.
-func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, ping bool, err error) {
+func (k *keepalive) awaitFirstLocked(at time.Duration) (next time.Duration, ping bool, err error) {
 	limit := k.conn.limits.FirstFrame
-	since := now.Sub(k.began)
-	if since < limit/2 {
-		return limit/2 - since, false, nil
+	if at < limit/2 {
+		return limit/2 - at, false, nil
 	}
-	if since >= limit {
+	if at >= limit {
 		if k.frames.Load() > 0 {
 			return 0, false, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
 		}
 		return 0, false, silence("no whole frame within %v", limit)
 	}
-	return limit - since, true, nil
+	return limit - at, true, nil
 }
 
 // excusedLocked says that silence proves nothing: we do not read, or the peer,
@@ -177,11 +191,11 @@ func (k *keepalive) excusedLocked() bool {
 	return !k.conn.client.accepted() && !k.conn.has(capExtended) && k.conn.client.pending.count() > 0
 }
 
-func (k *keepalive) ping() error {
+func (k *keepalive) ping() {
 	frame := wire.Header{Cmd: wire.Ping}.Append(nil)
 	if err := k.conn.out.appendControl(frame, false); err != nil {
-		return fmt.Errorf("ping: %w", err)
+		k.conn.shut(fmt.Errorf("ping: %w", err))
+		return
 	}
 	k.conn.out.kick()
-	return nil
 }

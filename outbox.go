@@ -38,6 +38,7 @@ type outbox struct {
 	batch    bool          // frames share WebSocket messages
 	pressed  bool          // it was seen full: tell the inbox when it is not
 	crowded  atomic.Bool   // it is full, or was when something was last appended
+	deadline bool          // the flusher's: a write deadline is set
 	err      error         // why nothing more is taken
 	room     chan struct{} // closed when a full outbox has room; nil if nobody waits
 	quiet    chan struct{} // closed when a failed outbox has no flusher any more
@@ -51,9 +52,8 @@ type outbox struct {
 	moved atomic.Uint64 // bytes that left
 
 	// Owned by the flusher.
-	chunk    []byte // what is being written
-	off      int    // how much of it is
-	deadline bool   // a write deadline is set
+	chunk []byte // what is being written
+	off   int    // how much of it is
 }
 
 // errFull says that there is no room now.

@@ -13,7 +13,7 @@ type rawWriter struct {
 	call   func(fd uintptr) bool
 	buf    []byte // argument and results of call
 	n      int
-	err    error
+	errno  syscall.Errno // 0 if there was none
 }
 
 func newRawWriter(conn net.Conn) rawWriter {
@@ -42,11 +42,11 @@ func (w *rawWriter) write(b []byte) (int, error) {
 	if w.call == nil {
 		w.call = w.try // bound once, so that a write allocates nothing
 	}
-	w.buf, w.n, w.err = b, 0, nil
+	w.buf, w.n, w.errno = b, 0, 0
 	err := w.socket.Write(w.call)
 	w.buf = nil
-	if err == nil {
-		err = w.err
+	if err == nil && w.errno != 0 {
+		err = &net.OpError{Op: "write", Net: "socket", Err: w.errno}
 	}
 	return w.n, err
 }
@@ -54,14 +54,14 @@ func (w *rawWriter) write(b []byte) (int, error) {
 func (w *rawWriter) try(fd uintptr) bool {
 	for {
 		n, err := syscall.Write(int(fd), w.buf)
-		switch err {
-		case nil:
+		errno, failed := err.(syscall.Errno)
+		switch {
+		case !failed:
 			w.n = n
-		case syscall.EINTR:
+		case errno == syscall.EINTR:
 			continue
-		case syscall.EAGAIN:
-		default:
-			w.err = &net.OpError{Op: "write", Net: "socket", Err: err}
+		case errno != syscall.EAGAIN:
+			w.errno = errno
 		}
 		return true // never wait: whoever may block takes over
 	}

@@ -75,7 +75,7 @@ func (d *redialer) connect(ctx context.Context) (*conn, error) {
 			return d.open(cn)
 		}
 		cn.shut(ErrStopped)
-		<-cn.ended
+		<-cn.ended.wait()
 		if !errors.Is(err, errDeaf) || !d.mayFallBack(token) {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	cn := newConn(d.client, d.client.Handler, nc)
-	cn.start(func(err error) { d.ended(cn, err) })
+	cn.start()
 	return cn, nil
 }
 
@@ -133,7 +133,7 @@ func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
 func (d *redialer) open(cn *conn) (*conn, error) {
 	c := d.client
 	if !cn.open() {
-		<-cn.ended
+		<-cn.ended.wait()
 		return nil, cn.err()
 	}
 	c.setState(StateOpen, cn, nil)
@@ -159,7 +159,7 @@ func (d *redialer) run(cn *conn) {
 	failures := 0
 	for cn != nil {
 		began := time.Now()
-		<-cn.ended
+		<-cn.ended.wait()
 		delay, sentAway := cn.wasSentAway()
 		if sentAway || time.Since(began) >= d.backoff.Stable {
 			failures = 0
@@ -171,7 +171,7 @@ func (d *redialer) run(cn *conn) {
 		cn, failures = d.again(delay, failures)
 	}
 	d.client.setState(StateClosed, nil, nil)
-	d.client.hooks.add(func() { close(d.client.done) })
+	d.client.hooks.add(func() { d.client.done.happens() })
 }
 
 // again dials until it succeeds; nil means that the client was stopped.

@@ -2,6 +2,7 @@ package arpc
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -25,9 +26,8 @@ type streams struct {
 	ours   map[uint64]*Stream
 	theirs map[uint64]*Stream
 	nextID uint64
-	window int      // credit that our streams begin with, from hello
-	recent []uint64 // ids of theirs that are over, the oldest at place
-	place  int
+	window int     // credit that our streams begin with, from hello
+	recent *recent // ids of theirs that are over; nil if none is
 	ended  error
 
 	running int          // handlers of theirs that have not returned
@@ -104,13 +104,28 @@ func (t *streams) remove(s *Stream) {
 	}
 }
 
+// recent are the last ids of streams that are over, the oldest at place once
+// there are maxRecent of them.
+type recent struct {
+	ids   []uint64
+	place int
+}
+
 func (t *streams) rememberLocked(id uint64) {
-	if len(t.recent) < maxRecent {
-		t.recent = append(t.recent, id)
+	if t.recent == nil {
+		t.recent = &recent{}
+	}
+	r := t.recent
+	if len(r.ids) < maxRecent {
+		r.ids = append(r.ids, id)
 		return
 	}
-	t.recent[t.place] = id
-	t.place = (t.place + 1) % maxRecent
+	r.ids[r.place] = id
+	r.place = (r.place + 1) % maxRecent
+}
+
+func (t *streams) isRecentLocked(id uint64) bool {
+	return t.recent != nil && slices.Contains(t.recent.ids, id)
 }
 
 // find is the stream a frame belongs to; fresh says that it opens one.
@@ -123,10 +138,8 @@ func (t *streams) find(f *wire.Frame) (s *Stream, fresh bool) {
 	if s := t.theirs[f.Seq]; s != nil {
 		return s, false
 	}
-	for _, id := range t.recent {
-		if id == f.Seq {
-			return nil, false
-		}
+	if t.isRecentLocked(f.Seq) {
+		return nil, false
 	}
 	return nil, f.Cmd.Command() == wire.Stream
 }
@@ -146,7 +159,7 @@ func (t *streams) accept(f *wire.Frame) (*Stream, error) {
 		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", t.running, c.limits.Streams)
 	}
 	t.running++
-	s := newStream(c.ctx, c.client, string(f.Method), false)
+	s := newStream(c.context(), c.client, string(f.Method), false)
 	s.conn, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
 	if t.theirs == nil {
 		t.theirs = map[uint64]*Stream{}
@@ -197,7 +210,7 @@ func (c *conn) receiveStream(f *wire.Frame) error {
 		limit = 2*c.limits.Window + c.maxBody // one message may overdraw
 	}
 	if !s.push(f, limit) {
-		c.log.Warn("arpc: stream dropped, its messages are not read", "stream", s.String(), "limit", limit)
+		c.log().Warn("arpc: stream dropped, its messages are not read", "stream", s.String(), "limit", limit)
 		c.dropStream(s)
 		return nil
 	}

@@ -49,8 +49,16 @@ func (s *Server) broadcast(method string, v any, only audience) error {
 	if only != nil {
 		e.Tag, e.Weight = only, place*len(only)
 	}
+	s.beginBroadcasts()
 	s.broadcasts.append(e)
 	return nil
+}
+
+// beginBroadcasts sees to it that all that are connected have their place.
+func (s *Server) beginBroadcasts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broadcasts.begin(s.clients)
 }
 
 // append gives a frame its place in the log. Nobody has seen it before.

@@ -61,7 +61,7 @@ func (s *Server) exchange(ctx context.Context, r *http.Request) (*exchange, erro
 		RemoteAddr: address,
 		Codec:      codec.JSON,
 		Detached:   true,
-		Ended:      s.remove,
+		Ended:      s.ended,
 	}))
 	e := &exchange{
 		ctx:  ctx,

@@ -14,13 +14,15 @@ const topics = "topics"
 
 // broadcasts is the log of what is broadcast. Every client that was admitted has
 // a place in it, so that one which reads slowly lags and holds up nobody, and
-// one which comes back says where it was.
+// one which comes back says where it was. Before the first broadcast the place of
+// all is the beginning, and nothing is held for it.
 type broadcasts struct {
 	log       *topic.Log
 	appending sync.Mutex // puts entries in order
 
 	mu      sync.Mutex // guards what follows
 	clients map[*arpc.Client]*feed.Subscription
+	begun   bool // there was a broadcast
 }
 
 func newBroadcasts(h *arpc.Handler, history topic.Limits) *broadcasts {
@@ -47,11 +49,36 @@ func (b *broadcasts) options(c *arpc.Client, events bool) feed.Options {
 	}}
 }
 
+// begin gives those that were admitted before the first broadcast their places,
+// each time but once there is nothing to do. Whoever calls it keeps others from
+// being admitted meanwhile.
+func (b *broadcasts) begin(admitted map[*arpc.Client]struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.begun {
+		return
+	}
+	b.begun = true
+	for c := range admitted {
+		if b.clients[c] == nil { // it did not say where it was
+			b.addLocked(c)
+		}
+	}
+}
+
 // add gives a client that was admitted a place behind the newest entry.
 func (b *broadcasts) add(c *arpc.Client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.begun {
+		b.addLocked(c)
+	}
+}
+
+func (b *broadcasts) addLocked(c *arpc.Client) {
 	_, last := b.log.Bounds()
 	s := feed.Subscribe(c, b.log, last, b.options(c, false))
-	b.replace(c, s)
+	b.clients[c] = s
 	s.Start()
 }
 

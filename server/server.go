@@ -30,6 +30,8 @@ type Server struct {
 	cfg        config
 	broadcasts *broadcasts
 
+	connected, ended func(*arpc.Client) // add and remove, bound once for all connections
+
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
 	clients   map[*arpc.Client]struct{} // those that were admitted
@@ -58,6 +60,7 @@ func New(opts ...Option) *Server {
 		o(&s.cfg)
 	}
 	s.broadcasts = newBroadcasts(s.Handler, s.cfg.history)
+	s.connected, s.ended = s.add, s.remove
 	return s
 }
 
@@ -103,7 +106,7 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // serveConn gives a connection that was let in to the engine.
 func (s *Server) serveConn(conn net.Conn, a arpc.Accepted) {
-	a.Connected, a.Ended = s.add, s.remove
+	a.Connected, a.Ended = s.connected, s.ended
 	s.keep(s.Handler.ServeConn(conn, a))
 }
 
@@ -144,10 +147,8 @@ func (s *Server) letOut() {
 func (s *Server) keep(c *arpc.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-c.Done():
+	if c.State() == arpc.StateClosed {
 		return
-	default:
 	}
 	s.all[c] = struct{}{}
 	if s.closed { // Shutdown went through the connections before this one was there
