@@ -14,6 +14,7 @@ const module = "github.com/seed-fbfaa03e/arpc"
 const (
 	gorilla = "github.com/gorilla/websocket"
 	gin     = "github.com/gin-gonic/gin"
+	bbolt   = "go.etcd.io/bbolt"
 )
 
 // A room is a folder of the module with everything below it, up to a deeper
@@ -46,6 +47,7 @@ var rooms = []room{
 	{path: "pubsub/checker", layer: 3},
 
 	{path: "pubsub", layer: 4, pulls: []string{gorilla}},
+	{path: "pubsub/bolt", layer: 4, names: []string{bbolt}, pulls: []string{gorilla, "golang.org/x/sys"}},
 
 	{path: "cmd", layer: 5, leaf: true},
 	{path: "web/chat-demo", layer: 5, names: []string{gin}, leaf: true},

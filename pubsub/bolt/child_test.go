@@ -1,0 +1,3 @@
+package bolt
+const childRole="X"
+func runChild(string){}
