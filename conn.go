@@ -199,6 +199,10 @@ func (c *conn) dispatch(f *wire.Frame) error {
 			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
 				func() []byte { return bytes.Clone(f.Raw) })
 		}
+		if f.Flags&wire.Outside != 0 { // in order with what comes behind it
+			_, err := c.receiveExtension(f)
+			return err
+		}
 	case wire.Ping:
 		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
 	case wire.Stream:

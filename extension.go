@@ -40,7 +40,9 @@ type Extension struct {
 	Refreshed func(*Client)
 }
 
-// ExtensionRoute is a method of an Extension.
+// ExtensionRoute is a method of an Extension. Its handler gets requests and
+// notifies, and on the side that asked the answers to requests outside of the
+// session as well, in order with what comes behind them.
 type ExtensionRoute struct {
 	// Method begins with arpc. and is not one of the engine's own.
 	Method string

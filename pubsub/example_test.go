@@ -36,7 +36,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	if err := c.Publish("news", "from a client"); err != nil {
+	if _, err := c.Publish("news", "from a client"); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(<-heard)
@@ -88,14 +88,16 @@ func ExamplePassword() {
 
 	stranger := exampleDial(address)
 	defer exampleStop(stranger)
-	fmt.Println(stranger.Publish("news", "hello"))
+	_, err = stranger.Publish("news", "hello")
+	fmt.Println(err)
 
 	c, err := pubsub.Dial(context.Background(), address, pubsub.WithPassword("open sesame"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer exampleStop(c)
-	fmt.Println(c.Publish("news", "hello"))
+	_, err = c.Publish("news", "hello")
+	fmt.Println(err)
 	// Output:
 	// authenticate: unauthenticated: wrong password
 	// publish to "news": unauthenticated: not authenticated
@@ -150,7 +152,7 @@ func ExampleMessage_Bind() {
 	}); err != nil {
 		log.Fatal(err)
 	}
-	if err := c.Publish("room", Message{From: "Ada", Text: "good morning"}); err != nil {
+	if _, err := c.Publish("room", Message{From: "Ada", Text: "good morning"}); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%+v\n", <-heard)

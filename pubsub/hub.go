@@ -1,177 +1,206 @@
 package pubsub
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/codec"
-	"github.com/seed-fbfaa03e/arpc/topic"
+	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
+
+// Position is a place in a topic.
+type Position = broker.Position
 
 // Hub holds topics and who is subscribed to them. It mounts on the handler of
 // any server. Its methods are safe for concurrent use.
 type Hub struct {
-	cfg config
+	cfg    config
+	broker broker.Broker
+	ctx    context.Context // ends with the hub
+	cancel context.CancelFunc
 
-	mu     sync.Mutex // guards what follows; may be taken under a member's, never the other way round
-	codec  codec.Codec
-	topics map[string]*room
-	closed bool
+	mu      sync.Mutex // guards what follows; may be taken under a session's, never the other way round
+	handler *arpc.Handler
+	under   arpc.Extension // what knows the topic ""
+	topics  map[string]*room
+	closed  bool
 
-	members sync.Map // *arpc.Client -> *member
+	sessions sync.Map // *arpc.Client -> *session
+	leaving  leaving
+	working  sync.WaitGroup // loaders and the check
 }
 
-// Position is a place in a topic.
-type Position struct {
-	// Epoch names the life of the topic's log. Offsets of different epochs
-	// have nothing to do with each other.
-	Epoch string
-	// Offset is 1 for the first publication of an epoch, and one more each time.
-	Offset uint64
-}
+// brokerTimeout is how long the hub waits for the broker where somebody waits for
+// the hub.
+const brokerTimeout = 5 * time.Second
 
 // NewHub returns a hub. Unless one of the options opens it, every request is
 // answered with permission_denied.
 func NewHub(opts ...Option) *Hub {
-	return &Hub{cfg: newConfig(opts), topics: map[string]*room{}, codec: codec.JSON}
+	h := &Hub{cfg: newConfig(opts), topics: map[string]*room{}, handler: arpc.DefaultHandler}
+	h.broker = h.cfg.broker
+	if h.broker == nil {
+		h.broker = broker.NewMemory(h.cfg.maxTopics)
+	}
+	h.leaving.hub = h
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.working.Go(h.check)
+	return h
 }
 
-// Mount registers the routes of the hub on a handler.
+// Mount registers the routes of the hub on a handler, and its part of the
+// protocol.
 func (h *Hub) Mount(on *arpc.Handler) {
+	under, _ := on.Extension(capability)
 	h.mu.Lock()
-	h.codec = on.Codec()
+	h.handler, h.under = on, under
 	h.mu.Unlock()
 	if h.cfg.access == nil {
-		on.Logger().Warn("arpc: pub/sub answers permission_denied; give it pubsub.Open or pubsub.Password")
+		on.Logger().Warn("arpc: pub/sub answers permission_denied; give it pubsub.Open, pubsub.Password or pubsub.Authorize")
 	}
-	on.Handle(routeAuthenticate, h.authenticate, arpc.Ordered)
-	on.Handle(routeSubscribe, h.member(h.subscribe), arpc.Ordered)
-	on.Handle(routeUnsubscribe, h.member(h.unsubscribe), arpc.Ordered)
-	on.Handle(routePublish, h.member(h.publish), arpc.Ordered)
-	on.Handle(routePublishToOne, h.member(h.publishToOne), arpc.Ordered)
-	on.HandleDisconnected(h.leave)
+	h.mountBase(on)
+	h.mountExtended(on)
+	on.HandleDisconnected(func(c *arpc.Client, _ error) { h.leave(c) })
 }
 
-// Publish appends v to a topic and returns its place there. A topic that
-// nobody subscribed to lately does not exist: what is published to it goes
-// nowhere, and the position is zero.
-func (h *Hub) Publish(name string, v any) (Position, error) {
-	body, kind, err := h.encode(name, v)
+func (h *Hub) mountedOn() *arpc.Handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.handler
+}
+
+func (h *Hub) codec() codec.Codec { return h.mountedOn().Codec() }
+
+// within is a context for what somebody waits for.
+func (h *Hub) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(h.ctx, brokerTimeout)
+}
+
+// Publish appends v to a topic and returns its place there, when the broker has
+// taken it. A topic that nobody subscribed to lately does not exist, unless its
+// settings keep it: what is published to it goes nowhere, and the position is
+// zero. It waits for the broker at most 5 seconds; after that, as after any error
+// of the code unavailable, the publication may be in the topic or not: with a Key
+// it can be tried again.
+func (h *Hub) Publish(name string, v any, opts ...PublishOption) (Position, error) {
+	o := newPublishOptions(name, opts)
+	frame, err := h.encode(&o, v, wire.Outside)
 	if err != nil {
 		return Position{}, err
 	}
-	return h.append(name, body, kind), nil
+	type result struct {
+		p   Position
+		err error
+	}
+	told := make(chan result, 1)
+	h.append(&o, frame, 0, func(p Position, err error) { told <- result{p, err} })
+	timeout := time.NewTimer(brokerTimeout)
+	defer timeout.Stop()
+	select {
+	case r := <-told:
+		return r.p, r.err
+	case <-timeout.C:
+		return Position{}, errBroker
+	}
 }
 
 // PublishToOne sends v to one of the current subscribers, in turn. It fails
 // with not_found if there is none.
 func (h *Hub) PublishToOne(name string, v any) error {
-	body, kind, err := h.encode(name, v)
+	o := newPublishOptions(name, nil)
+	frame, err := h.encode(&o, v, 0)
 	if err != nil {
 		return err
 	}
-	return h.toOne(name, body, kind)
+	return h.toOne(name, frame)
 }
 
-func (h *Hub) encode(name string, v any) ([]byte, wire.Kind, error) {
-	if err := checkTopic(name); err != nil {
-		return nil, 0, err
+// encode is the frame of a publication of v.
+func (h *Hub) encode(o *publishOptions, v any, flags wire.Flags) ([]byte, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	h.mu.Lock()
-	c := h.codec
-	h.mu.Unlock()
-	data, kind, err := arpc.Encode(c, v)
+	data, kind, err := arpc.Encode(h.codec(), v)
 	if err != nil {
-		return nil, 0, fmt.Errorf("publish to %q: %w", name, err)
+		return nil, fmt.Errorf("publish to %q: %w", o.Topic, err)
 	}
-	return publication{name, data, time.Now().UnixNano()}.append(nil), kind, nil
+	return pushOf(o.Topic, data, flags, kind), nil
 }
 
-// append puts a publication into its topic, if that exists.
-func (h *Hub) append(name string, body []byte, kind wire.Kind) Position {
-	r := h.find(name)
-	if r == nil {
-		return Position{}
-	}
-	frame := push(body, wire.Outside, kind)
-	offset := r.log.Append(func(offset uint64) []byte {
-		wire.SetSeq(frame, offset)
-		return frame
-	})
-	return Position{r.log.Epoch(), offset}
+// append gives a publication to the broker.
+func (h *Hub) append(o *publishOptions, frame []byte, origin uint64, done func(Position, error)) {
+	h.broker.Append(broker.Append{
+		Topic:    o.Topic,
+		Frame:    frame,
+		Origin:   origin,
+		Key:      o.Key,
+		Settings: h.cfg.of(o.Topic),
+	}, done)
 }
 
-// toOne pushes a publication to the subscriber whose turn it is.
-func (h *Hub) toOne(name string, body []byte, kind wire.Kind) error {
-	r := h.find(name)
-	if r == nil {
-		return errNobody
-	}
-	return r.pushToOne(arpc.EncodedMessage(push(body, 0, kind)))
-}
-
-func (h *Hub) find(name string) *room {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.topics[name]
-}
-
-// enter adds a subscription to its topic, which is made if it does not exist.
-func (h *Hub) enter(name string, s *subscription) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return errClosed
-	}
-	r := h.topics[name]
-	if r == nil {
-		if h.cfg.maxTopics > 0 && len(h.topics) >= h.cfg.maxTopics {
-			return arpc.Errorf(arpc.CodeResourceExhausted, "%d topics exist, limit %d", len(h.topics), h.cfg.maxTopics)
+// appendThen is append with a done that may block, because an answer waits while
+// the client does not read: it is called here where the broker answers at once,
+// and otherwise on a goroutine of its own.
+func (h *Hub) appendThen(o *publishOptions, frame []byte, origin uint64, done func(Position, error)) {
+	var (
+		mu       sync.Mutex
+		returned bool
+		early    func()
+	)
+	h.append(o, frame, origin, func(p Position, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if returned {
+			go done(p, err)
+			return
 		}
-		r = newRoom(name, topic.NewLog(h.cfg.history))
-		h.topics[name] = r
-	}
-	r.keepLocked()
-	r.add(s)
-	return nil
-}
-
-// exit removes a subscription. The last one to go leaves the topic to be
-// collected, unless somebody comes in time.
-func (h *Hub) exit(s *subscription) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := s.room
-	if r.remove(s) > 0 || h.closed {
-		return
-	}
-	r.collectLocked(h.cfg.linger, func() { h.collect(r) })
-}
-
-func (h *Hub) collect(r *room) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.topics[r.name] == r && r.size() == 0 {
-		delete(h.topics, r.name)
+		early = func() { done(p, err) }
+	})
+	mu.Lock()
+	returned = true
+	mu.Unlock()
+	if early != nil {
+		early()
 	}
 }
 
-// Topics returns how many topics exist.
+func (h *Hub) toOne(name string, frame []byte) error {
+	ctx, cancel := h.within()
+	defer cancel()
+	return h.broker.SendToOne(ctx, name, frame)
+}
+
+// Topics returns how many topics exist on this node.
 func (h *Hub) Topics() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.topics)
 }
 
-// Close ends the hub: nobody can subscribe any more, and no timer is left.
+// Close ends the hub and its broker: nobody can subscribe any more, and no timer
+// and goroutine is left.
 func (h *Hub) Close() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	again := h.closed
 	h.closed = true
-	for _, r := range h.topics {
-		r.keepLocked()
+	rooms := h.topics
+	h.topics = map[string]*room{}
+	h.mu.Unlock()
+	if again {
+		return
+	}
+	h.cancel()
+	h.leaving.all()
+	for _, r := range rooms {
+		r.keep()
+		r.shut()
+	}
+	h.working.Wait()
+	if err := h.broker.Close(); err != nil {
+		h.mountedOn().Logger().Error("arpc: close the broker", "error", err)
 	}
 }

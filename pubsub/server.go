@@ -22,7 +22,9 @@ func NewServer(opts ...Option) *Server {
 }
 
 // Publish is Hub.Publish.
-func (s *Server) Publish(topic string, v any) (Position, error) { return s.Hub.Publish(topic, v) }
+func (s *Server) Publish(topic string, v any, opts ...PublishOption) (Position, error) {
+	return s.Hub.Publish(topic, v, opts...)
+}
 
 // PublishToOne is Hub.PublishToOne.
 func (s *Server) PublishToOne(topic string, v any) error { return s.Hub.PublishToOne(topic, v) }

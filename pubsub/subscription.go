@@ -1,52 +1,432 @@
 package pubsub
 
 import (
-	"sync/atomic"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
-	"github.com/seed-fbfaa03e/arpc/topic"
+	"github.com/seed-fbfaa03e/arpc/internal/feed"
+	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 )
 
-// subscription is a client's place in a topic. Its connection pulls from it
-// when the socket has room.
-type subscription struct {
-	client *arpc.Client
-	room   *room
-	cursor *topic.Cursor
-	lost   atomic.Uint64 // publications that were gone before the client read them
+// Subscription is one topic of a Client. Its methods are safe for concurrent use.
+type Subscription struct {
+	client  *Client
+	o       subscribeOptions
+	handler func(*Message)
+	queue   chan *Message // for All
+	ready   chan struct{} // closed when the server first said where it is
+	done    chan struct{} // closed when it is over
+
+	calling sync.Mutex // one call of the application's functions at a time
+
+	mu       sync.Mutex // guards what follows
+	epoch    string
+	offset   uint64 // of the last publication that the handler has handled
+	placed   bool   // epoch and offset are known
+	asked    uint64 // offset that the last request had
+	live     bool   // the server pushes, on the connection there is
+	awaiting int    // answers to requests, before which pushes mean nothing
+	hole     bool   // something is missing, and is about to be asked for
+	gaps     []Gap  // to be told
+	members  map[string]Member
+	version  uint64 // of members
+	over     bool
+	err      error // why
 }
 
-// start makes the connection look for the first time. The answer to the
-// subscriber was sent before, so it comes first.
-func (s *subscription) start() { s.wake() }
+// waiting is how many publications wait for a loop over All.
+const waiting = 1024
 
-func (s *subscription) wake() { s.client.Wake(s) }
-
-// pageEntries is how many publications are taken from the log at once.
-const pageEntries = 32
-
-// Fill implements arpc.Source.
-func (s *subscription) Fill(w *arpc.FrameWriter) (more bool) {
-	var page [pageEntries]topic.Entry
-	for w.Room() > 0 {
-		n, skipped := s.cursor.Next(page[:], w.Room())
-		if skipped > 0 {
-			s.reportLost(skipped)
-		}
-		if n == 0 {
-			return false
-		}
-		for _, e := range page[:n] {
-			w.Append(e.Data)
+func newSubscription(c *Client, o subscribeOptions, f func(*Message)) *Subscription {
+	s := &Subscription{client: c, o: o, handler: f, ready: make(chan struct{}), done: make(chan struct{})}
+	if o.request.Presence {
+		s.o.request.Member = c.secret
+	}
+	if f == nil {
+		s.queue = make(chan *Message, waiting)
+		s.handler = func(m *Message) {
+			select {
+			case s.queue <- m:
+			case <-s.done:
+			}
 		}
 	}
-	return true
+	return s
 }
 
-// reportLost says that the client was slower than the history is long. The
-// base protocol has no words for it, so the log of the server has.
-func (s *subscription) reportLost(n uint64) {
-	total := s.lost.Add(n)
-	s.client.Handler.Logger().Warn("arpc: slow subscriber missed publications",
-		"topic", s.room.name, "client", s.client.RemoteAddr(), "missed", n, "in all", total)
+// Topic is the name of the topic.
+func (s *Subscription) Topic() string { return s.o.request.Topic }
+
+// Position is that of the last publication that was handled, or in front of the
+// first to come. Since goes on from there. It is zero with base servers.
+func (s *Subscription) Position() Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Position{Epoch: s.epoch, Offset: s.offset}
+}
+
+// Err is why the subscription is over: nil while it is not, and if it was
+// unsubscribed.
+func (s *Subscription) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Members are those who are there as far as the client knows. It needs WithPresence.
+func (s *Subscription) Members() []Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.members))
+}
+
+// All are the publications of a subscription that was made without a handler.
+// The loop ends when the subscription or ctx does, with an error if there is a
+// reason. A loop that is slow holds up the other topics of the client, and the
+// server keeps what it does not get, as long as it keeps anything.
+func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		for {
+			select {
+			case m := <-s.queue:
+				if !yield(m, nil) {
+					return
+				}
+				continue
+			default:
+			}
+			select {
+			case m := <-s.queue:
+				if !yield(m, nil) {
+					return
+				}
+			case <-s.done:
+				if err := s.Err(); err != nil {
+					yield(nil, err)
+				}
+				return
+			case <-ctx.Done():
+				yield(nil, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+// Unsubscribe ends the subscription. Its handler is not called any more, except
+// for a publication that it is handling.
+func (s *Subscription) Unsubscribe() error {
+	if !s.client.drop(s) {
+		return nil
+	}
+	s.end(nil)
+	c := s.client
+	if !c.Capable(capability) {
+		return s.wrap("unsubscribe from", c.base(c.Client, routeUnsubscribe, s.Topic(), arpc.Raw{}))
+	}
+	ctx, cancel := c.patience()
+	defer cancel()
+	err := c.CallProtocol(ctx, methodUnsubscribe, map[string]string{"topic": s.Topic()}, new(json.RawMessage))
+	if errors.Is(err, arpc.ErrDisconnected) {
+		return nil // it ended with its connection
+	}
+	return s.wrap("unsubscribe from", err)
+}
+
+func (s *Subscription) wrap(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %q: %w", verb, s.Topic(), err)
+}
+
+// end makes the subscription one that is over.
+func (s *Subscription) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over, s.err = true, err
+		close(s.done)
+	}
+}
+
+// first subscribes and waits for the answer, be it to the request or to the hello
+// of a connection that came in between.
+func (s *Subscription) first() error {
+	ctx, cancel := s.client.patience()
+	defer cancel()
+	err := s.request(s.client.Client)
+	for errors.Is(err, arpc.ErrDisconnected) && ctx.Err() == nil && !s.isLive() {
+		err = s.request(s.client.Client)
+	}
+	if err != nil && !s.isLive() {
+		return err
+	}
+	select {
+	case <-s.ready:
+		return nil
+	case <-s.done:
+		return s.Err()
+	case <-ctx.Done():
+		return s.wrap("subscribe to", arpc.ErrTimeout)
+	}
+}
+
+// begun reports whether the server has once said where the subscription is.
+// Until then it is first that subscribes.
+func (s *Subscription) begun() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// request subscribes on the connection there is.
+func (s *Subscription) request(on *arpc.Client) error {
+	c := s.client
+	if !on.Capable(capability) {
+		err := c.base(on, routeSubscribe, s.Topic(), arpc.Raw{})
+		if err == nil {
+			s.beginBase()
+		}
+		return s.wrap("subscribe to", err)
+	}
+	err := c.authenticated(on, func() error {
+		ctx, cancel := c.patience()
+		defer cancel()
+		s.await(1)
+		err := on.CallProtocol(ctx, methodSubscribe, s.body(), new(json.RawMessage))
+		if err != nil {
+			s.await(-1)
+		}
+		return err
+	})
+	return s.wrap("subscribe to", err)
+}
+
+func (s *Subscription) await(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaiting += n
+}
+
+// body is the request: from where it is, once that is known.
+func (s *Subscription) body() feed.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.o.request
+	if s.placed {
+		epoch, offset := s.epoch, s.offset
+		r.Epoch, r.Offset, r.Last = &epoch, &offset, 0
+		s.asked = offset
+	}
+	return r
+}
+
+// beginBase is the answer of a base server: no more than yes.
+func (s *Subscription) beginBase() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live, s.placed = true, false
+	s.epoch, s.offset = "", 0
+	s.readyLocked()
+}
+
+func (s *Subscription) readyLocked() {
+	select {
+	case <-s.ready:
+	default:
+		close(s.ready)
+	}
+}
+
+func (s *Subscription) isLive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live
+}
+
+// lost says that the connection is another.
+func (s *Subscription) lost() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = false
+}
+
+// answered takes the answer to a request, in order with the pushes behind it, or
+// the one in a hello. It may run on the goroutine that reads the connection.
+func (s *Subscription) answered(a *feed.Answer, toRequest bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if toRequest {
+		if s.awaiting--; s.awaiting > 0 {
+			return // another one is on its way
+		}
+	}
+	s.live, s.hole = true, false
+	if !s.aheadLocked(a) {
+		if !a.Recovered {
+			s.missedLocked(a.Epoch, a.Offset)
+		}
+		s.epoch, s.offset, s.placed = a.Epoch, a.Offset, true
+	}
+	if a.Members != nil {
+		var members []Member
+		_ = json.Unmarshal(a.Members, &members) // a server that sends something else has no members
+		s.setMembersLocked(members, a.Version)
+	}
+	s.readyLocked()
+}
+
+// aheadLocked says that since the request more was handled, of what the last
+// connection had brought, than where the answer is.
+func (s *Subscription) aheadLocked(a *feed.Answer) bool {
+	forward := a.Recovered || a.Offset > s.asked
+	return s.placed && s.epoch == a.Epoch && s.offset >= a.Offset && forward
+}
+
+// missedLocked remembers to tell that everything up to an offset is gone.
+func (s *Subscription) missedLocked(epoch string, offset uint64) {
+	gap := Gap{Epoch: epoch, From: offset + 1}
+	if s.placed && epoch == s.epoch && offset > s.offset {
+		gap.Missed = offset - s.offset
+	}
+	s.gaps = append(s.gaps, gap)
+	go s.tell() // in case that nothing comes which would
+}
+
+// tell calls OnGap for what it was not told.
+func (s *Subscription) tell() {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	s.tellCalling()
+}
+
+func (s *Subscription) tellCalling() {
+	s.mu.Lock()
+	gaps := s.gaps
+	s.gaps = nil
+	s.mu.Unlock()
+	if s.o.onGap != nil {
+		for _, g := range gaps {
+			s.o.onGap(g)
+		}
+	}
+}
+
+// push hands a publication to the application, if it is the next one.
+func (s *Subscription) push(m *Message) {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	s.mu.Lock()
+	next := s.expectsLocked(m)
+	m.Epoch = s.epoch
+	s.mu.Unlock()
+	if !next {
+		return
+	}
+	s.tellCalling()
+	s.handler(m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.placed && s.epoch == m.Epoch && m.Offset == s.offset+1 {
+		s.offset = m.Offset
+	}
+}
+
+// expectsLocked says whether a publication is the next one. If some are missing
+// before it, the subscription begins again where it is.
+func (s *Subscription) expectsLocked(m *Message) bool {
+	switch {
+	case s.over:
+		return false
+	case m.Offset == 0 || !s.placed && s.live: // to one, or of a base server
+		return true
+	case !s.placed || s.awaiting > 0 || s.hole || m.Offset <= s.offset:
+		return false
+	case m.Offset == s.offset+1:
+		return true
+	}
+	s.hole = true
+	go s.again()
+	return false
+}
+
+// again subscribes again, because something is missing. If the connection is lost
+// meanwhile the next one does.
+func (s *Subscription) again() {
+	err := s.request(s.client.Client)
+	if err != nil && !errors.Is(err, arpc.ErrDisconnected) {
+		s.refused(err)
+	}
+}
+
+// retryAfter is how long a subscription waits that the server could not grant
+// just now.
+const retryAfter = time.Second
+
+// refused ends a subscription that the server does not grant again, or tries
+// again later if that is only for now.
+func (s *Subscription) refused(err error) {
+	s.client.cfg.onError(s.Topic(), err)
+	if code := arpc.CodeOf(err); code == arpc.CodeUnavailable || code == arpc.CodeDeadlineExceeded {
+		time.AfterFunc(retryAfter, func() {
+			if s.client.find(s.Topic()) == s && !s.isLive() && s.client.State() == arpc.StateOpen {
+				if err := s.request(s.client.Client); err != nil && !errors.Is(err, arpc.ErrDisconnected) {
+					s.refused(err)
+				}
+			}
+		})
+		return
+	}
+	s.ended(err)
+}
+
+// ended is the end by the server.
+func (s *Subscription) ended(err error) {
+	if !s.client.drop(s) {
+		return
+	}
+	s.end(err)
+	if s.o.onEnd != nil {
+		s.calling.Lock()
+		defer s.calling.Unlock()
+		s.o.onEnd(err)
+	}
+}
+
+func (s *Subscription) setMembersLocked(members []Member, version uint64) {
+	s.members, s.version = map[string]Member{}, version
+	for _, m := range members {
+		s.members[m.ID] = m
+	}
+}
+
+// changed takes a change of the members.
+func (s *Subscription) changed(m broker.Member, here bool, version uint64) {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	s.mu.Lock()
+	news := version > s.version && s.members != nil && !s.over
+	if news {
+		s.version = version
+		delete(s.members, m.ID)
+		if here {
+			s.members[m.ID] = m
+		}
+	}
+	s.mu.Unlock()
+	if news && s.o.onJoin != nil {
+		s.o.onJoin(m, here)
+	}
 }

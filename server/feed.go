@@ -37,8 +37,8 @@ type audience map[*arpc.Client]struct{}
 const place = 32
 
 func (b *broadcasts) options(c *arpc.Client, events bool) feed.Options {
-	return feed.Options{Events: events, Hides: func(e *topic.Entry) bool {
-		only, limited := e.Tag.(audience)
+	return feed.Options{Events: events, Hides: func(tag any) bool {
+		only, limited := tag.(audience)
 		if !limited {
 			return false
 		}

@@ -311,7 +311,7 @@ func TestAnOriginalHubIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Publish("news", "hello"); err != nil {
+	if _, err := c.Publish("news", "hello"); err != nil {
 		t.Error(err)
 	}
 	receive(t, heard, "news: hello")

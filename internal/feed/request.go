@@ -32,6 +32,8 @@ type Request struct {
 
 // Answer is the answer to a Request.
 type Answer struct {
+	// Topic is the topic.
+	Topic string `json:"topic"`
 	// Epoch and Offset are the position before the first push.
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
@@ -80,6 +82,12 @@ type State struct {
 
 // Place is where a subscription begins.
 func (r *Request) Place(s State) Answer {
+	a := r.place(s)
+	a.Topic = r.Topic
+	return a
+}
+
+func (r *Request) place(s State) Answer {
 	held := s.Last // the position in front of all that is held
 	if s.First > 0 {
 		held = s.First - 1

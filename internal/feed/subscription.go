@@ -18,12 +18,13 @@ type Options struct {
 	Events bool
 	// Latest gives the newest entry alone where several wait.
 	Latest bool
-	// Hides, unless it is nil, says that an entry is not for this client.
-	Hides func(*topic.Entry) bool
-	// Older, unless it is nil, is asked for entries behind an offset that the
-	// log does not hold any more. It answers, later and from another goroutine,
-	// by calling Supply once.
-	Older func(s *Subscription, after uint64)
+	// Hides, unless it is nil, says that an entry with a tag is not for this
+	// client.
+	Hides func(tag any) bool
+	// Older, unless it is nil, is asked for entries behind an offset, up to
+	// another, that the log does not hold any more. It answers, later and from
+	// another goroutine, by calling Supply once.
+	Older func(s *Subscription, after, upTo uint64)
 	// Missed, unless it is nil, is told how many entries were gone before the
 	// client read them. It must not block.
 	Missed func(n uint64)
@@ -115,6 +116,15 @@ func (s *Subscription) Move(l *topic.Log, after uint64, tell []byte) {
 	}
 }
 
+// Tell sends a frame before what comes, to a client that knows events.
+func (s *Subscription) Tell(frame []byte) {
+	s.mu.Lock()
+	s.noteLocked(frame)
+	cursor := s.cursor
+	s.mu.Unlock()
+	cursor.Poke()
+}
+
 // noteLocked sends a frame before what comes, to a client that knows events.
 func (s *Subscription) noteLocked(frame []byte) {
 	if s.o.Events && frame != nil {
@@ -179,7 +189,7 @@ func (s *Subscription) lostLocked(to uint64) {
 }
 
 // pageEntries is how many entries are taken from the log at once.
-const pageEntries = 64
+const pageEntries = 32
 
 // Fill implements arpc.Source.
 func (s *Subscription) Fill(w *arpc.FrameWriter) (more bool) {
@@ -250,7 +260,7 @@ func (s *Subscription) catchUpLocked(w *arpc.FrameWriter) bool {
 		return true
 	case !s.asked:
 		s.asked = true
-		s.o.Older(s, s.position)
+		s.o.Older(s, s.position, s.missing)
 	}
 	return false
 }
@@ -274,7 +284,7 @@ func (s *Subscription) sendLocked(w *arpc.FrameWriter, entries []topic.Entry) {
 			s.jumpLocked(w, e.Offset-1)
 		}
 		s.position = e.Offset
-		if s.o.Hides != nil && s.o.Hides(e) {
+		if e.Tag != nil && s.o.Hides != nil && s.o.Hides(e.Tag) {
 			s.hidden = true
 			continue
 		}

@@ -210,7 +210,7 @@ func TestDoorsShareTopics(t *testing.T) {
 	if _, err := page.Subscribe("chat/lobby", func(m *pubsub.Message) { heard <- string(m.Data.Data) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := service.Publish("chat/lobby", "hello from the other door"); err != nil {
+	if _, err := service.Publish("chat/lobby", "hello from the other door"); err != nil {
 		t.Fatal(err)
 	}
 	if got := arpctest.Receive(t, heard, "publication"); got != "hello from the other door" {
@@ -222,11 +222,11 @@ func TestPasswordGuardsTopics(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-password", "sesame")
 	stranger := dial(t, p.webSocket())
-	if err := stranger.Publish("chat/lobby", "hello"); err == nil {
+	if _, err := stranger.Publish("chat/lobby", "hello"); err == nil {
 		t.Error("a stranger may publish")
 	}
 	friend := dial(t, p.webSocket(), pubsub.WithPassword("sesame"))
-	if err := friend.Publish("chat/lobby", "hello"); err != nil {
+	if _, err := friend.Publish("chat/lobby", "hello"); err != nil {
 		t.Errorf("a friend may not publish: %v", err)
 	}
 	if _, page := get(t, p.web+"/"); strings.Contains(page, "sesame") {

@@ -1,0 +1,84 @@
+package pubsub
+
+import (
+	"context"
+
+	"github.com/seed-fbfaa03e/arpc"
+)
+
+// Operation is what a client wants to do with a topic.
+type Operation string
+
+// The operations.
+const (
+	OpSubscribe Operation = "subscribe"
+	OpPublish   Operation = "publish"
+	OpHistory   Operation = "history"
+	OpPresence  Operation = "presence" // to be a member, or to see who is
+)
+
+// Access is what an AuthorizeFunc is asked about.
+type Access struct {
+	// Operation is what the client wants to do.
+	Operation Operation
+	// Topic is what it wants to do it with.
+	Topic string
+	// Client is who wants it; its Identity says who that is.
+	Client *arpc.Client
+}
+
+// AuthorizeFunc says whether a client may do something with a topic, on either
+// protocol: nil lets it. An *arpc.Error reaches the client as it is, any other as
+// permission_denied without a word more. It may block, and holds up only that
+// client; ctx ends when the hub does not wait any longer.
+type AuthorizeFunc func(ctx context.Context, a Access) error
+
+// Authorize asks f for each operation of clients, behind the password if there
+// is one. What the server does itself is not asked for. A subscription is asked
+// for once; see Hub.Reauthorize.
+func Authorize(f AuthorizeFunc) Option { return func(c *config) { c.authorize = f } }
+
+// allow asks whether a client may do something.
+func (h *Hub) allow(ctx context.Context, op Operation, topic string, c *arpc.Client) error {
+	if h.cfg.authorize == nil {
+		return nil
+	}
+	err := h.cfg.authorize(ctx, Access{Operation: op, Topic: topic, Client: c})
+	if err == nil {
+		return nil
+	}
+	return shown(err, errDenied)
+}
+
+// Reauthorize asks again for every subscription of some clients, of all if none
+// is given, and ends those that are not allowed any more: when it returns
+// nothing more is sent of them, and their clients are told. It is called when
+// rules changed; for a client that showed a new token it happens by itself.
+func (h *Hub) Reauthorize(ctx context.Context, clients ...*arpc.Client) {
+	if h.cfg.authorize == nil {
+		return
+	}
+	if len(clients) == 0 {
+		h.sessions.Range(func(c, _ any) bool {
+			clients = append(clients, c.(*arpc.Client))
+			return true
+		})
+	}
+	for _, c := range clients {
+		if m := h.session(c); m != nil {
+			m.reauthorize(ctx)
+		}
+	}
+}
+
+func (m *session) reauthorize(ctx context.Context) {
+	for _, s := range m.subscriptions() {
+		err := m.hub.allow(ctx, OpSubscribe, s.room.name, m.client)
+		if err == nil && s.holder != "" {
+			err = m.hub.allow(ctx, OpPresence, s.room.name, m.client)
+		}
+		if err != nil {
+			m.end(s, asError(err))
+		}
+	}
+}

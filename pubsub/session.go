@@ -1,0 +1,269 @@
+package pubsub
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/feed"
+)
+
+// session is a client that may use the topics.
+type session struct {
+	hub    *Hub
+	client *arpc.Client
+	origin uint64 // marks what it publishes; even, and never 0
+
+	mu     sync.Mutex // guards what follows
+	topics map[string]*subscription
+	gone   bool
+}
+
+// subscription is a client's place in a topic.
+type subscription struct {
+	*feed.Subscription // nil before the room has it
+
+	session *session
+	room    *room
+	index   int // in room.subscribers, below 0 when it is not there
+	noEcho  bool
+	left    sync.Once // the room
+
+	// Of those who show that they are there.
+	holder  string // "" for others
+	member  string // its ID
+	stays   bool   // it has an ID of its own, by which it is known when it comes back
+	watches *feed.Subscription
+}
+
+// join makes a client one that may use the topics.
+func (h *Hub) join(c *arpc.Client) *session {
+	if m := h.session(c); m != nil {
+		return m
+	}
+	m, _ := h.sessions.LoadOrStore(c, &session{hub: h, client: c, origin: newOrigin(), topics: map[string]*subscription{}})
+	if c.State() == arpc.StateClosed { // the hook that cleans up may have run before
+		h.leave(c)
+	}
+	return m.(*session)
+}
+
+func newOrigin() uint64 { return rand.Uint64()<<1 | 1<<63 }
+
+// session is a client's session, nil if it has none.
+func (h *Hub) session(c *arpc.Client) *session {
+	m, ok := h.sessions.Load(c)
+	if !ok {
+		return nil
+	}
+	return m.(*session)
+}
+
+// sessionOf is the session of a client that may have one.
+func (h *Hub) sessionOf(c *arpc.Client) (*session, error) {
+	if m := h.session(c); m != nil {
+		return m, nil
+	}
+	switch {
+	case h.cfg.access == nil:
+		return nil, errRefused
+	case h.cfg.open:
+		return h.join(c), nil
+	}
+	return nil, errUnauthenticated
+}
+
+// subscribe puts the client into a topic, where it asks to be, and takes the place
+// of a subscription that it has there. Nothing is pushed before start.
+func (m *session) subscribe(ctx context.Context, r *feed.Request, events bool) (answer feed.Answer, start func(), err error) {
+	if err := m.admits(r.Topic); err != nil {
+		return feed.Answer{}, nil, err // before a topic is made for it
+	}
+	room, err := m.hub.enter(ctx, r.Topic)
+	if err != nil {
+		return feed.Answer{}, nil, err
+	}
+	s := &subscription{session: m, room: room, index: -1, noEcho: r.Echo != nil && !*r.Echo}
+	answer, err = m.place(ctx, s, r, events)
+	if err == nil {
+		err = m.keep(s)
+	}
+	if err == nil && r.Presence {
+		if err = s.show(ctx, r, &answer); err != nil {
+			m.drop(s)
+		}
+	}
+	if err != nil {
+		s.close()
+		return feed.Answer{}, nil, err
+	}
+	return answer, s.start, nil
+}
+
+// place finds the place in the topic.
+func (m *session) place(ctx context.Context, s *subscription, r *feed.Request, events bool) (feed.Answer, error) {
+	o := feed.Options{
+		Topic:  r.Topic,
+		Events: events,
+		Latest: r.Lag == "latest",
+		Hides:  s.hides,
+		Older:  s.room.loader.ask,
+	}
+	if !events {
+		o.Missed = s.reportMissed
+	}
+	for {
+		state, log := s.room.state()
+		if r.Behind(state) {
+			held, err := m.hub.broker.State(ctx, r.Topic)
+			if err != nil {
+				return feed.Answer{}, shown(err, errBroker)
+			}
+			if held.Epoch == state.Epoch {
+				state.First = held.First
+			}
+		}
+		answer := r.Place(state)
+		if s.room.add(s, log, answer.Offset, o) {
+			return answer, nil
+		}
+	}
+}
+
+// hides says that a publication is not for its own publisher.
+func (s *subscription) hides(tag any) bool {
+	const noEcho = 1
+	origin, _ := tag.(uint64)
+	return origin&^noEcho == s.session.origin && (s.noEcho || origin&noEcho != 0)
+}
+
+// reportMissed says that the client was slower than the history is long. The
+// base protocol has no words for it, so the log of the server has.
+func (s *subscription) reportMissed(n uint64) {
+	s.session.client.Handler.Logger().Warn("arpc: slow subscriber missed publications",
+		"topic", s.room.name, "client", s.session.client.RemoteAddr(), "missed", n)
+}
+
+// start begins to push.
+func (s *subscription) start() {
+	s.Start()
+	if s.watches != nil {
+		s.watches.Start()
+	}
+}
+
+// admits says whether the client may have a subscription of a topic.
+func (m *session) admits(topic string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.admitsLocked(topic)
+}
+
+func (m *session) admitsLocked(topic string) error {
+	limit := m.hub.cfg.maxSubscriptions
+	switch {
+	case m.gone:
+		return errClosed
+	case m.topics[topic] == nil && limit > 0 && len(m.topics) >= limit:
+		return arpc.Errorf(arpc.CodeResourceExhausted, "%d subscriptions, limit %d", len(m.topics), limit)
+	}
+	return nil
+}
+
+// keep adds a subscription, in place of the one that the client has of the topic.
+func (m *session) keep(s *subscription) error {
+	m.mu.Lock()
+	if err := m.admitsLocked(s.room.name); err != nil {
+		m.mu.Unlock()
+		return err
+	}
+	old := m.topics[s.room.name]
+	m.topics[s.room.name] = s
+	m.mu.Unlock()
+	if old != nil {
+		old.close()
+		m.hub.leaving.later(old)
+	}
+	return nil
+}
+
+// drop forgets a subscription, and says whether the client had it.
+func (m *session) drop(s *subscription) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.topics[s.room.name] != s {
+		return false
+	}
+	delete(m.topics, s.room.name)
+	return true
+}
+
+// find is the client's subscription of a topic, nil if it has none.
+func (m *session) find(topic string) *subscription {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.topics[topic]
+}
+
+func (m *session) subscriptions() []*subscription {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.topics))
+}
+
+// unsubscribe ends the subscription of a topic, if there is one: when it returns
+// nothing more is pushed.
+func (m *session) unsubscribe(topic string) {
+	if s := m.find(topic); s != nil && m.drop(s) {
+		s.close()
+		s.hide()
+	}
+}
+
+// end ends a subscription and tells the client why.
+func (m *session) end(s *subscription, why *arpc.Error) {
+	if !m.drop(s) {
+		return
+	}
+	s.End(feed.Event{Topic: s.room.name, Event: feed.Ended, Code: string(why.Code), Message: why.Message}.Frame())
+	s.closeRest()
+	s.hide()
+}
+
+// close ends what is pushed, once, and leaves the room.
+func (s *subscription) close() {
+	if s.Subscription != nil {
+		s.Close()
+	}
+	s.closeRest()
+}
+
+func (s *subscription) closeRest() {
+	s.left.Do(func() {
+		if s.watches != nil {
+			s.room.unwatch(s.watches)
+		}
+		s.room.remove(s)
+		s.room.hub.exit(s.room)
+	})
+}
+
+// leave ends the subscriptions of a client that is gone.
+func (h *Hub) leave(c *arpc.Client) {
+	m := h.session(c)
+	if m == nil {
+		return
+	}
+	h.sessions.Delete(c)
+	m.mu.Lock()
+	topics := m.topics
+	m.topics, m.gone = map[string]*subscription{}, true
+	m.mu.Unlock()
+	for _, s := range topics {
+		s.close()
+		h.leaving.later(s)
+	}
+}
