@@ -82,8 +82,8 @@ func Open(path string, opts ...Option) (*Broker, error) {
 
 // begin takes over what was in the file.
 func (b *Broker) begin(found *contents) error {
-	if err := writeHolder(b.file.path); err != nil {
-		return err
+	if err := writeHolder(b.file.path); err != nil { // the disk may be full
+		b.cfg.logger.Warn("arpc: others cannot see who has the topics open", "error", err)
 	}
 	boot := bootID()
 	if found.about.neverSync && !found.about.clean && (boot == "" || boot != found.about.boot) {

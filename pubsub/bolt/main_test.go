@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // quiet is what tests open with that make the file fail.
 var quiet = Logger(slog.New(slog.DiscardHandler))
 
-func open(t *testing.T, path string, opts ...Option) *Broker {
+func openBroker(t *testing.T, path string, opts ...Option) *Broker {
 	t.Helper()
 	b, err := Open(path, append([]Option{quiet}, opts...)...)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			brokertest.Run(t, func(t *testing.T) broker.Broker {
-				return open(t, filepath.Join(t.TempDir(), "topics.db"), opts...)
+				return openBroker(t, filepath.Join(t.TempDir(), "topics.db"), opts...)
 			})
 		})
 	}
