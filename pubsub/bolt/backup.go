@@ -33,7 +33,7 @@ func (b *Broker) Backup(ctx context.Context, path string) error {
 		h.epoch = newEpoch()
 		heads[name] = h
 	}
-	var copied *bbolt.DB
+	var copied *database
 	err = guarded(func() (err error) {
 		copied, err = b.file.copyTo(ctx, tx, path, heads, about)
 		return err

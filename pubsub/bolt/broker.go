@@ -74,7 +74,7 @@ func Open(path string, opts ...Option) (*Broker, error) {
 	b.file.cfg = &b.cfg
 	b.committer.broker = b
 	if err := b.begin(found); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.close(false))
 	}
 	go b.committer.run()
 	return b, nil
@@ -231,7 +231,7 @@ func (b *Broker) close() error {
 	}
 	err := errors.Join(b.local.Close(), b.markClean())
 	removeHolder(b.file.path) // as long as the lock is ours
-	return errors.Join(err, b.file.close())
+	return errors.Join(err, b.file.close(b.committer.damaged))
 }
 
 // markClean notes that nothing is missing in the file, where that was not sure.

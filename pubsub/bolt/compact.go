@@ -27,7 +27,7 @@ type compaction struct {
 	told   []chan error  // who waits for the end
 
 	// Set before done is closed.
-	db  *bbolt.DB
+	db  *database
 	err error
 }
 

@@ -61,7 +61,7 @@ func arm(t *testing.T, b *Broker, strike fault) *faults {
 	f.pipe = r
 	t.Cleanup(func() { _ = r.Close() })
 	onCommitter(t, b, func() {
-		f.db = b.file.db
+		f.db = b.file.db.DB
 		f.file = *field[*os.File](f.db, "file")
 		*field[func([]byte, int64) (int, error)](f.db, "ops", "writeAt") = func(b []byte, at int64) (int, error) {
 			return f.write(strike, b, at)
@@ -105,7 +105,7 @@ func (f *faults) syncs(work bool) {
 // heal makes everything work again, if the file was not replaced meanwhile.
 func (f *faults) heal(b *Broker) {
 	onCommitter(f.t, b, func() {
-		if b.file.db == f.db {
+		if b.file.db.DB == f.db {
 			f.syncs(true)
 			f.hit = true
 		}

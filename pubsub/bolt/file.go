@@ -10,10 +10,10 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrDamaged is what Open returns, wrapped, for a file that is not what was
@@ -28,7 +28,7 @@ type file struct {
 	cfg  *config
 
 	mu sync.RWMutex // held while db is used by others than the committer; guards its replacement
-	db *bbolt.DB
+	db *database
 
 	txid    int            // of what was written last
 	journal *journal       // of what is written while the file is compacted, or nil
@@ -53,22 +53,40 @@ func (c *config) mapped() int {
 	return int(min(2*max(c.maxBytes, 0), 1<<36))
 }
 
+// database is a file that bbolt has open.
+type database struct {
+	*bbolt.DB
+	opened *os.File
+}
+
 // openDB opens a file with bbolt. A panic inside leaves nothing open.
-func openDB(path string, o bbolt.Options) (db *bbolt.DB, opened *os.File, err error) {
+func openDB(path string, o bbolt.Options) (*database, error) {
+	db := &database{}
 	o.Timeout = lockWait
 	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(path, flag, mode)
-		opened = f
+		db.opened = f
 		return f, err
 	}
-	err = guarded(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &o)
+	err := guarded(func() (err error) {
+		db.DB, err = bbolt.Open(path, 0o600, &o)
 		return err
 	})
-	if err != nil && opened != nil {
-		_ = opened.Close() // it is closed already, unless there was a panic
+	if err == nil {
+		db.AllocSize = allocSize
+		return db, nil
 	}
-	return db, opened, err
+	if db.opened != nil {
+		db.drop() // it is closed already, unless there was a panic
+	}
+	return nil, err
+}
+
+// drop lets go of the file without bbolt, which after a panic may still hold a
+// lock that it waits for. What is mapped stays so.
+func (db *database) drop() {
+	unlock(db.opened)
+	_ = db.opened.Close()
 }
 
 // guarded turns what an unreadable or damaged page leads to in a mapped file, a
@@ -91,13 +109,12 @@ func openFile(path string, cfg *config) (*file, *contents, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		db, _, err := openDB(path, bbolt.Options{
+		db, err := openDB(path, bbolt.Options{
 			NoSync: cfg.neverSync, NoGrowSync: cfg.neverSync, InitialMmapSize: cfg.mapped(),
 		})
 		if err != nil {
 			return nil, nil, err
 		}
-		db.AllocSize = allocSize
 		f := &file{path: path, cfg: cfg, db: db}
 		if f.txid = f.visible(); found.txid == 0 || found.txid == uint64(f.txid) {
 			return f, found, nil
@@ -108,10 +125,18 @@ func openFile(path string, cfg *config) (*file, *contents, error) {
 	}
 }
 
-const (
-	allocSize = 4 << 20 // by how much the file grows
-	smallest  = 4 << 10 // bytes of a file that was made
-)
+// allocSize is by how much the file grows.
+const allocSize = 4 << 20
+
+// blame finds out whether bbolt could not open a file because of what is in it.
+func blame(err error) error {
+	_, path := errors.AsType[*os.PathError](err)
+	_, system := errors.AsType[syscall.Errno](err)
+	if path || system || holds(err) || errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return damaged("%v", err)
+}
 
 // inspect reads and checks a file that may not exist.
 func inspect(path string) (*contents, error) {
@@ -123,23 +148,18 @@ func inspect(path string) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() < smallest {
-		return nil, damaged("it has %d bytes", info.Size())
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file")
 	}
-	db, opened, err := openDB(path, bbolt.Options{ReadOnly: true})
-	for _, invalid := range []error{bbolterrors.ErrInvalid, bbolterrors.ErrVersionMismatch, bbolterrors.ErrChecksum} {
-		if errors.Is(err, invalid) {
-			return nil, damaged("%v", err)
-		}
-	}
+	db, err := openDB(path, bbolt.Options{ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return nil, blame(err)
 	}
 	defer func() { _ = db.Close() }() // it was only read
-	if info, err = opened.Stat(); err != nil {
+	if info, err = db.opened.Stat(); err != nil {
 		return nil, err
 	}
-	if found.txid, err = scan(opened, info.Size(), found.add); err != nil {
+	if found.txid, err = scan(db.opened, info.Size(), found.add); err != nil {
 		return nil, err
 	}
 	return found, found.check()
@@ -165,7 +185,7 @@ func (f *file) apply(changes []change) error {
 	return nil
 }
 
-func write(db *bbolt.DB, changes []change) error {
+func write(db *database, changes []change) error {
 	return db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
 			b, err := tx.CreateBucketIfNotExists(name)
@@ -227,15 +247,20 @@ func (f *file) sync() error {
 	return nil
 }
 
-func (f *file) close() error {
+// close lets go of the file; damaged says that bbolt may not be asked to.
+func (f *file) close(damaged bool) error {
 	f.closing.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if damaged {
+		f.db.drop()
+		return nil
+	}
 	return f.db.Close()
 }
 
 // replace puts another file, which is complete and synced, in place of this one.
-func (f *file) replace(db *bbolt.DB) error {
+func (f *file) replace(db *database) error {
 	if err := os.Rename(db.Path(), f.path); err != nil {
 		return fmt.Errorf("put the new file in place: %w", err)
 	}

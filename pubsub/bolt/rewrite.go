@@ -34,7 +34,7 @@ func (c *committer) rewrite() error {
 	c.compact.abandon()
 	b := c.broker
 	c.compact, b.file.journal = nil, nil
-	var copied *bbolt.DB
+	var copied *database
 	err := b.file.view(func(tx *bbolt.Tx) (err error) {
 		copied, err = b.file.copyTo(context.Background(), tx, b.file.path+compactedSuffix, c.heads(), b.about(false))
 		return err
@@ -58,7 +58,7 @@ func (c *committer) settle() {
 }
 
 // discard closes and removes a file that was not completed.
-func discard(db *bbolt.DB, why error) error {
+func discard(db *database, why error) error {
 	path := db.Path()
 	_ = db.Close()
 	_ = os.Remove(path)
@@ -66,15 +66,14 @@ func discard(db *bbolt.DB, why error) error {
 }
 
 // copyTo makes a new file with what topics hold in a transaction, synced.
-func (f *file) copyTo(ctx context.Context, tx *bbolt.Tx, path string, heads kept, about change) (*bbolt.DB, error) {
+func (f *file) copyTo(ctx context.Context, tx *bbolt.Tx, path string, heads kept, about change) (*database, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	db, _, err := openDB(path, bbolt.Options{NoSync: true, NoGrowSync: true, InitialMmapSize: f.cfg.mapped()})
+	db, err := openDB(path, bbolt.Options{NoSync: true, NoGrowSync: true, InitialMmapSize: f.cfg.mapped()})
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", path, err)
 	}
-	db.AllocSize = allocSize
 	w := &copier{ctx: ctx, to: db, changes: []change{about}}
 	err = w.copy(tx, heads)
 	if err == nil {
@@ -90,7 +89,7 @@ func (f *file) copyTo(ctx context.Context, tx *bbolt.Tx, path string, heads kept
 // copier writes records to a new file, some at a time.
 type copier struct {
 	ctx     context.Context
-	to      *bbolt.DB
+	to      *database
 	changes []change
 	bytes   int
 }
