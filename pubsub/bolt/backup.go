@@ -17,7 +17,7 @@ import (
 // that was made while the file was open is damaged as well.
 func (b *Broker) Backup(ctx context.Context, path string) error {
 	var (
-		heads kept
+		heads snapshot
 		about change
 		tx    *bbolt.Tx
 		begun error

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	compactEvery = 10 * time.Second // it is looked whether to
-	compactAt    = 16 << 20         // unused bytes at least
+	compactEvery = 3 * time.Second // it is looked whether to
+	compactAt    = 16 << 20        // unused bytes at least
 	// What is written meanwhile is kept in memory and written to the new file
 	// too. If that is more than this at once, compacting is given up.
 	journalMost = 256 << 20
@@ -97,7 +97,7 @@ func (c *committer) startCompaction() {
 	go p.run(ctx, f, tx, heads, about, j)
 }
 
-func (c *compaction) run(ctx context.Context, f *file, tx *bbolt.Tx, heads kept, about change, j *journal) {
+func (c *compaction) run(ctx context.Context, f *file, tx *bbolt.Tx, heads snapshot, about change, j *journal) {
 	defer close(c.done)
 	c.err = guarded(func() (err error) {
 		c.db, err = f.copyTo(ctx, tx, f.path+compactedSuffix, heads, about)

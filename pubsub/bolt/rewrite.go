@@ -15,13 +15,13 @@ import (
 
 const compactedSuffix = ".compact"
 
-// kept are the topics that a new file is to have, by name.
-type kept map[string]head
+// snapshot is the topics that a new file is to have, by name.
+type snapshot map[string]head
 
 // heads are those of the topics as they were delivered.
-func (c *committer) heads() kept {
+func (c *committer) heads() snapshot {
 	all := c.broker.all()
-	heads := make(kept, len(all))
+	heads := make(snapshot, len(all))
 	for _, t := range all {
 		heads[t.name] = t.head
 	}
@@ -66,7 +66,7 @@ func discard(db *database, why error) error {
 }
 
 // copyTo makes a new file with what topics hold in a transaction, synced.
-func (f *file) copyTo(ctx context.Context, tx *bbolt.Tx, path string, heads kept, about change) (*database, error) {
+func (f *file) copyTo(ctx context.Context, tx *bbolt.Tx, path string, heads snapshot, about change) (*database, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (w *copier) flush() error {
 	return err
 }
 
-func (w *copier) copy(tx *bbolt.Tx, heads kept) error {
+func (w *copier) copy(tx *bbolt.Tx, heads snapshot) error {
 	for name, h := range heads {
 		if err := w.copyTopic(tx, name, h); err != nil {
 			return fmt.Errorf("copy topic %q: %w", name, err)
