@@ -29,6 +29,7 @@ STEP := scripts/step.sh
 TOOL := go tool -modfile=tools/go.mod
 BIOME := npx --no-install biome
 CLIENT := web/arpc-js
+RUNTIMES := $(CLIENT)/test/runtimes
 UI := web/chat-demo/ui
 # Folders are among the sources, so that a deleted file counts as a change.
 CLIENT_SOURCES := $(wildcard $(CLIENT)/*.json) tsconfig.base.json $(shell find $(CLIENT)/src $(CLIENT)/scripts)
@@ -61,7 +62,7 @@ fuzz: versions ## Run every fuzz target for a while (FUZZTIME=30s)
 
 # It takes minutes and a machine that does nothing else, so it is part of nothing.
 .PHONY: bench
-bench: versions ## Measure beside others (BENCH=echo|ws|latency|idle, ROUNDS=3, SECONDS=4)
+bench: versions ## Measure beside others (BENCH=echo|ws|latency|idle|fanout, ROUNDS=3, SECONDS=4)
 	@go -C bench build -o ../bin/bench .
 	@bin/bench run $(BENCH) -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(ONLY),-only '$(ONLY)') $(if $(LOADS),-loads '$(LOADS)') $(if $(PROFILE),-profile)
 
@@ -86,6 +87,7 @@ versions:
 .PHONY: requirements
 requirements:
 	@scripts/require.sh cc >/dev/null
+	@scripts/require.sh nginx >/dev/null
 	@scripts/require.sh chromium >/dev/null
 
 .PHONY: check-go
@@ -96,6 +98,7 @@ check-go: versions
 	@$(STEP) "layers" go test ./internal/layers
 	@$(STEP) "vet and staticcheck in tools" bash -c 'cd tools && go vet ./... && go tool staticcheck ./...'
 	@$(STEP) "vet and staticcheck in bench" bash -c 'cd bench && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...'
+	@$(STEP) "vet and staticcheck in examples/quic" bash -c 'cd examples/quic && go vet ./... && go tool -modfile=../../tools/go.mod staticcheck ./...'
 
 .PHONY: check-js
 check-js: versions $(CLIENT)/dist/index.js
@@ -107,15 +110,22 @@ test-go: build
 	@$(STEP) "go test -race" go test -race -shuffle=on ./...
 	@$(STEP) "go test in tools" go -C tools test -count=1 ./...
 	@$(STEP) "go test in bench" go -C bench test ./...
+	@$(STEP) "go test in examples/quic" go -C examples/quic test ./...
 
 .PHONY: test-js
-test-js: build
+test-js: build $(RUNTIMES)/node_modules/.package-lock.json
 	@$(STEP) "vitest" npm run --silent test --workspaces
 	@$(STEP) "size of arpc-js" npm run --silent size -w $(CLIENT)
+	@CHROMIUM="$$(scripts/require.sh chromium)" $(STEP) "arpc-js, packed, in every runtime" npm run --silent test:package -w $(CLIENT)
 	@CHROMIUM="$$(scripts/require.sh chromium)" $(STEP) "browser test" npm run --silent test:browser -w $(UI)
 
 node_modules/.package-lock.json: package-lock.json .npmrc
 	@$(STEP) "npm ci" npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# What the package is tried with, apart from what it is made with.
+$(RUNTIMES)/node_modules/.package-lock.json: $(RUNTIMES)/package-lock.json $(RUNTIMES)/.npmrc
+	@$(STEP) "npm ci of the runtimes" npm ci --prefix $(RUNTIMES) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(CLIENT)/dist/index.js: node_modules/.package-lock.json $(CLIENT_SOURCES)

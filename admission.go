@@ -16,7 +16,7 @@ const maxStrange = 8
 
 // greetStranger prepares for a peer that has to say who it is. A WebSocket may
 // have said it with the request it began with.
-func (c *conn) greetStranger(d *wire.Decoder) error {
+func (c *conn) greetStranger() error {
 	if c.authenticate == nil {
 		return nil
 	}
@@ -26,7 +26,7 @@ func (c *conn) greetStranger(d *wire.Decoder) error {
 		}
 	}
 	if !c.admitted.Load() {
-		d.SetLimit(maxHello + wire.MaxMethodLen)
+		c.frames.SetLimit(maxHello + wire.MaxMethodLen)
 	}
 	return nil
 }

@@ -15,24 +15,24 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 	if timeout <= 0 {
 		return Errorf(CodeInvalidArgument, "call %q: timeout %v, must be above zero", method, timeout)
 	}
-	body, kind, err := c.encode(method, req)
+	b, err := c.encode(method, req)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	w := newWait(timeout, nil)
 	for {
-		cn, err := c.connection(w)
+		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		s, err := c.place(cn, caller{}, w)
+		s, err := c.place(cn, caller{}, &w)
 		if err != nil {
 			return err
 		}
-		end, err := cn.request(s, wire.Async, w, method, body.b, kind)
+		end, err := cn.request(s, wire.Async, &w, method, b.b, b.kind)
 		if err == nil {
-			go c.finishAsync(cn, s, end, w, method, f)
+			go c.finishAsync(cn, s, end, &w, method, f)
 			return nil
 		}
 		c.pending.remove(s)

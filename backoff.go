@@ -45,4 +45,7 @@ func (b Backoff) delay(failures int, random func(int64) int64) time.Duration {
 	return time.Duration(random(int64(min(bound, b.Max)) + 1))
 }
 
-func (b Backoff) wait(failures int) time.Duration { return b.delay(failures, rand.Int64N) }
+// Wait is a random wait after the given number of failures in a row, from 1.
+func (b Backoff) Wait(failures int) time.Duration {
+	return b.orDefault().delay(failures, rand.Int64N)
+}

@@ -49,21 +49,21 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 	}
 	w := newWait(timeout, by.done)
 	defer w.stop()
-	body, kind, err := c.encode(method, req)
+	b, err := c.encode(method, req)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	for {
-		cn, err := c.connection(w)
+		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		s, err := c.place(cn, by, w)
+		s, err := c.place(cn, by, &w)
 		if err != nil {
 			return err
 		}
-		err = c.roundTrip(cn, s, w, method, body.b, kind, rsp)
+		err = c.roundTrip(cn, s, &w, method, b.b, b.kind, rsp)
 		if !neverSent(err) || c.accepted() {
 			return err
 		}
@@ -72,7 +72,10 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 
 // neverSent says that a call can be tried on the next connection.
 func neverSent(err error) bool {
-	var coded *Error
+	if err == nil {
+		return false
+	}
+	var coded *Error // on the heap, so not for a call that succeeds
 	return errors.As(err, &coded) && !coded.Sent && coded.Is(ErrDisconnected)
 }
 
@@ -81,7 +84,7 @@ func neverSent(err error) bool {
 func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any) error {
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	cn, err := c.connection(w)
+	cn, err := c.connection(&w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
@@ -90,17 +93,18 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 		return err
 	}
 	defer c.pending.remove(s)
-	end, err := cn.request(s, wire.Outside, w, method, []byte(body), wire.Text)
+	end, err := cn.request(s, wire.Outside, &w, method, []byte(body), wire.Text)
 	if err != nil {
 		return contextual(ctx, err)
 	}
-	a, err := cn.await(s, w)
+	a, err := cn.await(s, &w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
 	if err := a.failure(end); err != nil {
 		return err
 	}
+	defer a.free()
 	return json.Unmarshal(a.body, rsp)
 }
 
@@ -109,11 +113,10 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 // very peer: then the peer waits too.
 func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 	for {
-		extra := cn.inbox.open()
-		if by.handles != nil && by.handles.Client == c {
-			extra = noLimit
+		s, fewer, err := c.pending.add(0)
+		if errors.Is(err, errHeld) {
+			s, fewer, err = c.pending.add(cn.extraCalls(by))
 		}
-		s, fewer, err := c.pending.add(extra)
 		if !errors.Is(err, errHeld) {
 			return s, err
 		}
@@ -121,6 +124,14 @@ func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 			return nil, err
 		}
 	}
+}
+
+// extraCalls is how many calls there may be beyond what the peer wants at once.
+func (c *conn) extraCalls(by caller) int {
+	if by.handles != nil && by.handles.Client == c.client {
+		return noLimit
+	}
+	return c.inbox.open()
 }
 
 // roundTrip is one call on one connection.
@@ -134,13 +145,14 @@ func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byt
 	if err != nil {
 		return err
 	}
+	defer a.free() // what rsp points to has no part of it
 	return cn.finishCall(a, end, rsp)
 }
 
 // checkBody says whether the peer takes a body, if it told its limit.
 func (c *conn) checkBody(method string, body []byte) error {
 	if limit, n := c.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
-		return Errorf(CodeInvalidArgument, "body of %d bytes, the peer takes %d", n, limit)
+		return Errorf(CodeResourceExhausted, "body of %d bytes, the peer takes %d", n, limit)
 	}
 	return nil
 }
@@ -161,6 +173,9 @@ func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body [
 
 // await waits for the answer, and tells the peer if it waits no longer.
 func (c *conn) await(s *slot, w *wait) (answer, error) {
+	if w.endless() { // a receive costs half of a select
+		return <-s.answers, nil
+	}
 	select {
 	case a := <-s.answers:
 		return a, nil
@@ -219,8 +234,11 @@ func (c *conn) lostWith(err error) bool {
 
 // contextual gives an error that a context caused the code of that context.
 func contextual(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
 	var coded *Error
-	if err == nil || ctx.Err() == nil || !errors.As(err, &coded) || coded.Remote() {
+	if !errors.As(err, &coded) || coded.Remote() {
 		return err
 	}
 	return &Error{Code: CodeOf(ctx.Err()), Message: ctx.Err().Error(), Sent: coded.Sent, cause: context.Cause(ctx)}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
@@ -40,13 +41,15 @@ type Client struct {
 	// replaced.
 	Handler *Handler
 
-	pending pending
-	request *http.Request // the upgrade request, on accepted WebSockets
-	dialer  *redialer     // nil on accepted clients
+	pending  pending
+	request  *http.Request // the upgrade request, on accepted WebSockets
+	remote   net.Addr      // who the peer is, where the socket does not tell
+	detached bool          // the peer only asks: nothing can be sent to it
+	dialer   *redialer     // nil on accepted clients
 
-	mu             sync.Mutex // guards what follows
-	current        *conn      // nil while there is no connection
-	changed        chan struct{}
+	mu             sync.Mutex    // guards what follows
+	current        *conn         // nil while there is no connection
+	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
 	values         map[any]any
@@ -58,15 +61,24 @@ type Client struct {
 }
 
 func newClient(h *Handler) *Client {
-	return &Client{Handler: h, state: StateConnecting, changed: make(chan struct{}), done: make(chan struct{})}
+	return &Client{Handler: h, state: StateConnecting, done: make(chan struct{})}
 }
 
 func (c *Client) accepted() bool { return c.dialer == nil }
 
 // Accepted describes a connection that a server gives to ServeConn.
 type Accepted struct {
-	// Request is the upgrade request of a WebSocket.
+	// Request is the HTTP request that the connection began with.
 	Request *http.Request
+	// RemoteAddr is the peer's address, if it is not that of the connection:
+	// behind a proxy.
+	RemoteAddr net.Addr
+	// Codec is the codec of values on this connection; nil is the Handler's.
+	Codec codec.Codec
+	// Detached says that the peer takes answers and nothing else. What is sent to
+	// its Client fails with ErrDetached, and the hooks for connections and states
+	// do not run: it was never there.
+	Detached bool
 	// Connected runs once the peer is admitted, before anything more is read
 	// from it and before the hooks of the Handler. It must not block.
 	Connected func(*Client)
@@ -85,14 +97,17 @@ func (a Accepted) ended(c *Client) {
 // Reading happens on a goroutine of its own, so that the caller's stack can go.
 func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c := newClient(h)
-	c.request = a.Request
+	c.request, c.remote, c.detached = a.Request, a.RemoteAddr, a.Detached
 	cn := newConn(c, h, nc)
+	if a.Codec != nil {
+		cn.codec = a.Codec
+	}
 	c.setState(StateOpen, cn, nil)
 	cn.onAdmit = func() {
 		if a.Connected != nil {
 			a.Connected(c)
 		}
-		c.hooks.add(func() { h.runConnected(c) })
+		c.hook(func() { h.runConnected(c) })
 	}
 	if cn.admitted.Load() {
 		cn.onAdmit() // before anything is read: who has an answer gets broadcasts too
@@ -110,6 +125,13 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	return c
 }
 
+// hook runs hooks of the application, unless the peer is none that they tell of.
+func (c *Client) hook(f func()) {
+	if !c.detached {
+		c.hooks.add(f)
+	}
+}
+
 // setState is the only place where state and connection change.
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
@@ -121,9 +143,11 @@ func (c *Client) setState(s State, cn *conn, err error) {
 	if err != nil {
 		c.err = err
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
-	c.hooks.add(func() { c.Handler.runStateChanged(c, s, err) })
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+	c.hook(func() { c.Handler.runStateChanged(c, s, err) })
 }
 
 // State returns where the client stands.
@@ -152,8 +176,11 @@ func (c *Client) Request() *http.Request { return c.request }
 func (c *Client) RemoteAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current == nil {
+	switch {
+	case c.current == nil:
 		return nil
+	case c.remote != nil:
+		return c.remote
 	}
 	return c.current.raw.RemoteAddr()
 }
@@ -193,7 +220,7 @@ func (c *Client) OnDisconnected(f func(*Client)) {
 
 // ended sees to it that the disconnected hooks run.
 func (c *Client) ended(err error) {
-	c.hooks.add(func() {
+	c.hook(func() {
 		c.Handler.runDisconnected(c, err)
 		c.mu.Lock()
 		own := c.onDisconnected
@@ -221,21 +248,21 @@ func (c *Client) NotifyWith(ctx context.Context, method string, v any) error {
 func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method string, v any) error {
 	w := newWait(timeout, done)
 	defer w.stop()
-	body, kind, err := c.encode(method, v)
+	b, err := c.encode(method, v)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	for {
-		cn, err := c.connection(w)
+		cn, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, body.b); err != nil {
+		if err := cn.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(kind)} // as the original does
-		_, err = cn.send(h, method, body.b, w.sendOptions())
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
+		_, err = cn.send(h, method, b.b, w.sendOptions())
 		if err == nil || !cn.lostWith(err) || c.accepted() {
 			return err
 		}
@@ -249,7 +276,7 @@ func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method stri
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(w)
+	cn, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
@@ -258,32 +285,29 @@ func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 }
 
 // encode checks a method and encodes the body for it.
-func (c *Client) encode(method string, v any) (*buffer, wire.Kind, error) {
+func (c *Client) encode(method string, v any) (body, error) {
 	if err := wire.CheckMethod(method); err != nil {
-		return nil, 0, Errorf(CodeInvalidArgument, "method %q: %w", method, err)
+		return body{}, Errorf(CodeInvalidArgument, "method %q: %w", method, err)
 	}
-	body := takeBuffer()
-	var kind wire.Kind
-	var err error
-	body.b, kind, err = appendValue(body.b, c.Handler.Codec(), v)
-	if err == nil && len(body.b)+len(method) > wire.MaxBody {
-		err = fmt.Errorf("body of %d bytes, limit %d", len(body.b), wire.MaxBody)
+	b, err := encode(c.Handler.Codec(), v)
+	if err == nil && len(b.b)+len(method) > wire.MaxBody {
+		err = fmt.Errorf("body of %d bytes, limit %d", len(b.b), wire.MaxBody)
 	}
 	if err != nil {
-		body.free()
-		return nil, 0, Errorf(CodeInvalidArgument, "%w", err)
+		b.free()
+		return body{}, Errorf(CodeInvalidArgument, "%w", err)
 	}
-	return body, kind, nil
+	return b, nil
 }
 
 // connection is the current connection. While there is none it waits for one.
 func (c *Client) connection(w *wait) (*conn, error) {
 	for {
-		c.mu.Lock()
-		cn, changed, cause := c.current, c.changed, c.err
-		c.mu.Unlock()
+		cn, changed, cause := c.usableNow()
 		switch {
-		case cn != nil && cn.usable():
+		case c.detached:
+			return nil, ErrDetached
+		case cn != nil:
 			return cn, nil
 		case c.accepted():
 			return nil, ErrDisconnected.withSent(false, cause)
@@ -296,6 +320,21 @@ func (c *Client) connection(w *wait) (*conn, error) {
 			return nil, ErrDisconnected.withSent(false, cause)
 		}
 	}
+}
+
+// usableNow is the current connection if calls may go there. If not it is nil,
+// and there is the reason and, for a client that dials, a channel that is closed
+// when that changes.
+func (c *Client) usableNow() (cn *conn, changed <-chan struct{}, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil && c.current.usable() {
+		return c.current, nil, nil
+	}
+	if c.changed == nil && !c.accepted() {
+		c.changed = make(chan struct{})
+	}
+	return nil, c.changed, c.err
 }
 
 // Stop ends the client for good: what was sent before leaves, pending calls

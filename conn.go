@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/codec"
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 	"github.com/seed-fbfaa03e/arpc/wire"
 	"github.com/seed-fbfaa03e/arpc/ws"
 )
@@ -25,14 +26,16 @@ type conn struct {
 	handler *Handler
 	codec   codec.Codec
 	log     *slog.Logger
-	limits  Limits
+	limits  *Limits // shared, never changed
 	maxBody int
 
 	raw net.Conn  // what is written to, by the outbox alone
 	in  io.Reader // what is read: raw, or the messages of ws
 	ws  *ws.Conn  // nil if this is not a WebSocket
 
-	beforeRecv []func(net.Conn) error
+	frames     *wire.Decoder
+	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
+	hooks      *hooks        // of when it began
 	out        outbox
 	inbox      inbox
 	unanswered atomic.Int64 // requests of the peer without an answer
@@ -45,11 +48,12 @@ type conn struct {
 	greeted      atomic.Bool      // hello was said
 	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
 	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
-	refreshing   atomic.Bool      // a token is being looked at
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
-	admitted     atomic.Bool      // nobody has to, or the peer did
 	onAdmit      func()           // runs the connected hooks, on accepted connections
-	strange      int              // frames before admission, counted by the reader
+	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
+	refreshing   atomic.Bool      // a token is being looked at
+	strange      int32            // frames before admission, counted by the reader
+	patient      bool             // waits for bytes until the connection is silent
 
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
@@ -62,10 +66,9 @@ type conn struct {
 	leaving     bool  // the peer asked us to go: nothing new is sent
 	closing     bool  // nothing more is sent
 	dead        bool
+	spent       atomic.Bool   // closing or leaving, for those who have no time for mu
 	redialAfter time.Duration // how long the peer wants us to stay away
-	linger      *time.Timer   // ends a connection whose last bytes do not leave
-	lingerMoved uint64        // bytes that had left when it was last looked at
-	lingerUntil time.Time
+	linger      *linger       // once it is to end
 }
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
@@ -74,7 +77,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		handler: h,
 		codec:   h.Codec(),
 		log:     h.Logger(),
-		limits:  h.Limits(),
+		limits:  h.limits.Load(),
 		raw:     nc,
 		in:      nc,
 		ended:   make(chan struct{}),
@@ -92,10 +95,16 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	}
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
-	cn.beforeRecv, cn.out.beforeSend = all.beforeRecv, all.beforeSend
-	if all.wrapReader != nil {
+	cn.hooks = all
+	cn.frames = wire.NewDecoder(cn.maxBody)
+	switch {
+	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
+	case cn.ws == nil:
+		cn.plain = quiet.NewReader(cn.raw, cn.frames)
 	}
+	// A hook may set the read deadline, which the waiting for silence needs.
+	cn.patient = all.wrapReader == nil && len(all.beforeRecv) == 0
 	if c.accepted() {
 		cn.authenticate = h.authenticator()
 	}
@@ -108,12 +117,33 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 func (c *conn) start(ended func(error)) {
 	c.handler.workers.open()
 	c.life.start()
-	go c.readLoop(ended)
+	go func() {
+		if err := c.guard(c.greetStranger); err != nil {
+			c.over(err, ended)
+			return
+		}
+		c.readLoop(ended)
+	}()
 }
 
+// readLoop reads until the connection ends. When it is silent for a while it
+// gives up what it can, and goes on as a new goroutine, because stacks grow and
+// hardly ever shrink.
 func (c *conn) readLoop(ended func(error)) {
+	err := c.guard(c.read)
+	if errors.Is(err, quiet.ErrSilent) {
+		c.inbox.rest()
+		c.out.rest()
+		go c.readLoop(ended)
+		return
+	}
+	c.over(err, ended)
+}
+
+// over sees to the end of a connection that is not read any more.
+func (c *conn) over(err error, ended func(error)) {
 	defer close(c.ended)
-	c.shut(c.read())
+	c.shut(err)
 	<-c.ctx.Done()
 	c.life.stop()
 	c.stopLinger()
@@ -126,37 +156,58 @@ func (c *conn) readLoop(ended func(error)) {
 	c.handler.workers.close()
 }
 
-// read reads frames and dispatches them, until the connection ends. Before the
-// socket is read everything that was answered meanwhile is flushed at once; on
-// a WebSocket that happens below, through Attach.
-func (c *conn) read() (err error) {
+// guard keeps a fault of the engine from leaving a connection half dead.
+func (c *conn) guard(f func() error) (err error) {
 	defer func() {
-		if v := recover(); v != nil { // a fault of the engine must not leave a connection half dead
+		if v := recover(); v != nil {
 			err = fmt.Errorf("reader panicked: %v", v)
 			c.log.Error("arpc: reader panicked", "panic", fmt.Sprint(v))
 		}
 	}()
-	d := wire.NewDecoder(c.maxBody)
-	if err := c.greetStranger(d); err != nil {
-		return err
-	}
+	return f()
+}
+
+// read reads frames and dispatches them, until the connection ends or is silent.
+// Before the socket is read everything that was answered meanwhile is flushed at
+// once; on a WebSocket that happens below, through Attach.
+func (c *conn) read() error {
 	for {
 		if c.ws == nil {
 			c.out.beforeRead()
 		}
-		if err := runEach(c.beforeRecv, c.raw); err != nil {
+		if err := runEach(c.hooks.beforeRecv, c.raw); err != nil {
 			return fmt.Errorf("before receiving: %w", err)
 		}
-		n, err := c.in.Read(d.Buffer())
-		d.Advance(n)
+		n, err := c.readBytes()
+		if errors.Is(err, quiet.ErrSilent) {
+			return err
+		}
+		c.frames.Advance(n)
 		c.life.heardBytes(n)
-		if err := c.dispatchAll(d); err != nil {
+		if err := c.dispatchAll(c.frames); err != nil {
 			return err
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// readBytes waits for bytes, where it can without memory to put them in.
+func (c *conn) readBytes() (int, error) {
+	switch {
+	case c.plain != nil && c.patient:
+		return c.plain.Await()
+	case c.plain != nil:
+		return c.plain.Read()
+	}
+	if c.ws != nil && c.patient && !c.ws.Ready() {
+		c.frames.Release()
+		if err := c.ws.Await(); err != nil {
+			return 0, err
+		}
+	}
+	return c.in.Read(c.frames.Buffer())
 }
 
 func (c *conn) dispatchAll(d *wire.Decoder) error {
@@ -190,7 +241,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	case wire.Request, wire.Notify:
 		return c.receive(f)
 	case wire.Response:
-		a := answer{flags: f.Flags, body: append([]byte(nil), f.Body...)}
+		a := newAnswer(f)
 		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
 			c.helloSeq.Store(0)
 			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
@@ -198,6 +249,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 		if !c.client.pending.deliver(f.Seq, a) {
 			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
 				func() []byte { return bytes.Clone(f.Raw) })
+			a.free()
 		}
 		if f.Flags&wire.Outside != 0 { // in order with what comes behind it
 			_, err := c.receiveExtension(f)
@@ -235,20 +287,7 @@ func (c *conn) route(f *wire.Frame) error {
 }
 
 func (c *conn) routeTo(r *route, f *wire.Frame) error {
-	ctx := &Context{
-		Client: c.client,
-		conn:   c,
-		route:  r,
-		method: r.method,
-		body:   f.Body,
-		seq:    f.Seq,
-		cmd:    f.Cmd,
-		flags:  f.Flags,
-	}
-	if r.method == "" { // the route of all that have none
-		ctx.method = string(f.Method)
-	}
-	if ctx.IsRequest() {
+	if f.Cmd.Command() == wire.Request {
 		c.unanswered.Add(1)
 	}
 	mode := r.modeOf(f.Cmd)
@@ -256,12 +295,12 @@ func (c *conn) routeTo(r *route, f *wire.Frame) error {
 		mode = Ordered // the reader does not wait for room
 	}
 	if mode == Inline {
-		ctx.inline = true
+		ctx := &Context{inline: true}
+		ctx.begin(c, r, f, f.Body)
 		ctx.run()
 		return nil
 	}
-	ctx.body = append([]byte(nil), f.Body...)
-	return c.inbox.put(ctx, mode)
+	return c.inbox.put(newContext(c, r, f), mode)
 }
 
 // control sends what RFC 6455 wants answered, as gorilla made it.
@@ -275,28 +314,41 @@ func (c *conn) control(frame []byte) error {
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
-	end, room, err := c.out.append(h, method, body, o.onReader)
+	p, err := c.out.append(h, method, body, o.onReader)
 	for errors.Is(err, errFull) {
-		if err = c.awaitRoom(room, o); err != nil {
+		if err = c.awaitRoom(p.room, o); err != nil {
 			c.overstock(err, func() []byte { return wire.Append(nil, h, method, body) })
 			return 0, err
 		}
-		end, room, err = c.out.append(h, method, body, false)
+		p, err = c.out.append(h, method, body, false)
 	}
-	return c.sent(end, err, o)
+	c.flush(p, o)
+	return p.end, err
 }
 
 // sendEncoded is send for a frame that is encoded already.
 func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) {
-	end, room, err := c.out.appendEncoded(frame)
+	p, err := c.out.appendEncoded(frame)
 	for errors.Is(err, errFull) {
-		if err = c.awaitRoom(room, o); err != nil {
+		if err = c.awaitRoom(p.room, o); err != nil {
 			c.overstock(err, func() []byte { return frame })
 			return 0, err
 		}
-		end, room, err = c.out.appendEncoded(frame)
+		p, err = c.out.appendEncoded(frame)
 	}
-	return c.sent(end, err, o)
+	c.flush(p, o)
+	return p.end, err
+}
+
+// flush does what the sender of a frame has to do for it to leave.
+func (c *conn) flush(p place, o sendOptions) {
+	switch {
+	case !p.flush:
+	case o.onReader:
+		c.out.flush()
+	default:
+		c.out.flushWithOthers()
+	}
 }
 
 // overstock tells that a message was refused, if that is why.
@@ -304,17 +356,6 @@ func (c *conn) overstock(err error, frame func() []byte) {
 	if errors.Is(err, ErrOverstock) {
 		c.handler.runMessage("overstock hook", c.handler.hooks.Load().overstock, c.client, frame)
 	}
-}
-
-func (c *conn) sent(end uint64, err error, o sendOptions) (uint64, error) {
-	switch {
-	case err != nil:
-	case o.onReader:
-		c.out.kickUnlessReading()
-	default:
-		c.out.kick()
-	}
-	return end, err
 }
 
 // sendOptions say how a sender waits for room in the outbox.
@@ -357,11 +398,7 @@ func (c *conn) err() error {
 }
 
 // usable reports whether the connection still takes what is sent.
-func (c *conn) usable() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.closing && !c.leaving
-}
+func (c *conn) usable() bool { return !c.spent.Load() }
 
 // open makes a dialed connection the client's, unless it is over already.
 func (c *conn) open() bool {
@@ -382,6 +419,7 @@ func (c *conn) die(cause error) {
 	c.mu.Lock()
 	again := c.dead
 	c.dead, c.closing = true, true
+	c.spent.Store(true)
 	if c.cause == nil {
 		c.cause = cause
 	}
@@ -412,13 +450,13 @@ func (c *conn) shutWithin(cause error, limit time.Duration) {
 	c.mu.Lock()
 	again := c.closing
 	c.closing = true
+	c.spent.Store(true)
 	if c.cause == nil {
 		c.cause = cause
 	}
 	if !again {
-		c.lingerUntil = time.Now().Add(limit)
-		c.lingerMoved = c.out.moved.Load()
-		c.linger = time.AfterFunc(min(closeLinger, limit), c.lingerOn)
+		c.linger = &linger{moved: c.out.moved.Load(), until: time.Now().Add(limit)}
+		c.linger.timer = time.AfterFunc(min(closeLinger, limit), c.lingerOn)
 	}
 	c.mu.Unlock()
 	if !again {
@@ -426,15 +464,22 @@ func (c *conn) shutWithin(cause error, limit time.Duration) {
 	}
 }
 
+// linger watches over the last bytes of a connection.
+type linger struct {
+	timer *time.Timer // looks whether they move
+	moved uint64      // bytes that had left when it last looked
+	until time.Time
+}
+
 // lingerOn ends a connection whose last bytes do not move any more, or for too long.
 func (c *conn) lingerOn() {
 	c.mu.Lock()
 	moved := c.out.moved.Load()
-	left := time.Until(c.lingerUntil)
-	on := moved > c.lingerMoved && left > 0 && !c.dead
-	c.lingerMoved = moved
+	left := time.Until(c.linger.until)
+	on := moved > c.linger.moved && left > 0 && !c.dead
+	c.linger.moved = moved
 	if on {
-		c.linger.Reset(min(closeLinger, left))
+		c.linger.timer.Reset(min(closeLinger, left))
 	}
 	c.mu.Unlock()
 	if !on {
@@ -446,7 +491,7 @@ func (c *conn) stopLinger() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.linger != nil {
-		c.linger.Stop()
+		c.linger.timer.Stop()
 	}
 }
 

@@ -1,6 +1,7 @@
 package arpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,13 +36,41 @@ type Context struct {
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
 	answered atomic.Bool
+	canceled atomic.Bool             // the caller gave up
+	watchers atomic.Pointer[watcher] // of the answer
 
-	mu       sync.Mutex // guards what follows
-	values   map[any]any
-	forgot   runtime.Cleanup // answers when nobody can any more
-	life     context.Context // made when it is first asked for
-	end      context.CancelCauseFunc
-	canceled bool // the caller gave up
+	mu     sync.Mutex // guards what follows
+	values map[any]any
+	forgot runtime.Cleanup // answers when nobody can any more
+	life   context.Context // made when it is first asked for
+	end    context.CancelCauseFunc
+}
+
+// small is the size of bodies that are in one piece of memory with their Context.
+const small = 88
+
+// newContext is the Context of a message that outlives its frame.
+func newContext(c *conn, r *route, f *wire.Frame) *Context {
+	if len(f.Body) > small {
+		ctx := &Context{}
+		ctx.begin(c, r, f, bytes.Clone(f.Body))
+		return ctx
+	}
+	whole := &struct {
+		Context
+		body [small]byte
+	}{}
+	n := copy(whole.body[:], f.Body)
+	whole.begin(c, r, f, whole.body[:n:n])
+	return &whole.Context
+}
+
+func (ctx *Context) begin(c *conn, r *route, f *wire.Frame, body []byte) {
+	ctx.Client, ctx.conn, ctx.route, ctx.method = c.client, c, r, r.method
+	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
+	if r.method == "" { // the route of all that have none
+		ctx.method = string(f.Method)
+	}
 }
 
 // contextKey finds the Context in a context that was derived from it.
@@ -80,7 +109,7 @@ func (ctx *Context) IsRequest() bool { return ctx.cmd.Command() == wire.Request 
 // Bind decodes the body into what v points to. A *string or *[]byte takes it
 // as it is, a *Raw with its kind, all else is decoded by the codec.
 func (ctx *Context) Bind(v any) error {
-	if err := decodeValue(ctx.conn.codec, ctx.Kind(), ctx.body, v); err != nil {
+	if err := decodeValue(ctx.codec(), ctx.Kind(), ctx.body, v); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the body is not what " + ctx.method + " takes", cause: err}
 	}
 	return nil
@@ -104,53 +133,62 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 		return ErrAnswered
 	}
 	defer ctx.settled() // when the answer is on its way: a drain waits for that
-	buf := takeBuffer()
-	defer buf.free()
-	kind, err := ctx.encodeAnswer(buf, v, &flags)
+	b, err := ctx.encodeAnswer(v, &flags)
+	defer b.free()
 	if err != nil {
 		ctx.conn.log.Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
-		h.Flags = h.Flags.WithKind(kind)
+		h.Flags = h.Flags.WithKind(b.kind)
 	}
-	_, sendErr := ctx.conn.send(h, ctx.method, buf.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	_, sendErr := ctx.conn.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
 	}
 	return sendErr
 }
 
-// encodeAnswer puts the body of an answer into buf. What cannot be encoded or
-// is over the limit becomes an error for the peer, so that it has its answer.
-func (ctx *Context) encodeAnswer(buf *buffer, v any, flags *wire.Flags) (wire.Kind, error) {
+// encodeAnswer makes the body of an answer. What cannot be encoded or is over
+// the limit becomes an error for the peer, so that it has its answer.
+func (ctx *Context) encodeAnswer(v any, flags *wire.Flags) (body, error) {
 	if *flags&wire.Error != 0 {
-		*flags |= ctx.conn.appendError(buf, asError(v))
-		return 0, nil
+		return ctx.conn.encodeError(asError(v), flags), nil
 	}
-	kind, err := ctx.encodeBody(buf, v)
+	b, err := ctx.encodeBody(v)
 	refusal := errInternal
-	if limit := ctx.conn.maxBody; err == nil && len(buf.b)+len(ctx.method) > limit {
-		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(buf.b), limit)
+	if limit := ctx.conn.maxBody; err == nil && len(b.b)+len(ctx.method) > limit {
+		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(b.b), limit)
 		err = refusal
 	}
 	if err != nil {
-		buf.b = buf.b[:0]
-		*flags |= wire.Error | ctx.conn.appendError(buf, refusal)
+		b.free()
+		*flags |= wire.Error
+		return ctx.conn.encodeError(refusal, flags), err
 	}
-	return kind, err
+	return b, nil
 }
 
-// encodeBody is appendValue in which a codec that panics fails.
-func (ctx *Context) encodeBody(buf *buffer, v any) (kind wire.Kind, err error) {
+// encodeBody is encode in which a codec that panics fails.
+func (ctx *Context) encodeBody(v any) (b body, err error) {
+	if b, ok := asIs(v); ok {
+		return b, nil
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			ctx.conn.logPanic("codec", ctx.method, p)
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
-	buf.b, kind, err = appendValue(buf.b, ctx.conn.codec, v)
-	return kind, err
+	return encode(ctx.codec(), v)
+}
+
+// encodeError is the body of an error, and the flag that says what it is.
+func (c *conn) encodeError(err error, flags *wire.Flags) body {
+	held := takeBuffer()
+	*flags |= c.appendError(held, err)
+	return body{b: held.b, held: held}
 }
 
 // asError is what a handler gave to Context.Error, as an error.
@@ -200,7 +238,7 @@ func (ctx *Context) runChain() {
 // sees to it that a request whose handler forgot it is answered all the same.
 func (ctx *Context) run() {
 	defer ctx.recovered()
-	if ctx.wasCanceled() {
+	if ctx.canceled.Load() {
 		_ = ctx.Error(errCanceled) // it waited in a queue, and nobody waits for it
 		return
 	}
@@ -271,16 +309,10 @@ func (ctx *Context) settled() {
 func (ctx *Context) cancel() {
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	ctx.canceled = true
+	ctx.canceled.Store(true)
 	if ctx.end != nil {
 		ctx.end(errCanceled)
 	}
-}
-
-func (ctx *Context) wasCanceled() bool {
-	ctx.mu.Lock()
-	defer ctx.mu.Unlock()
-	return ctx.canceled
 }
 
 // lifetime is the context behind the Context. Most handlers never ask for it.
@@ -294,7 +326,7 @@ func (ctx *Context) lifetime() context.Context {
 		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.ctx)
 	}
 	switch {
-	case ctx.canceled:
+	case ctx.canceled.Load():
 		ctx.end(errCanceled)
 	case ctx.answered.Load():
 		ctx.end(ErrAnswered)

@@ -112,6 +112,9 @@ var (
 
 	// ErrUnauthenticated answers what a peer asks before it said who it is.
 	ErrUnauthenticated = &Error{Code: CodeUnauthenticated, Message: "not authenticated"}
+	// ErrDetached is returned for what is sent to a peer that only asks, as those do
+	// that come over HTTP.
+	ErrDetached = &Error{Code: CodeFailedPrecondition, Message: "the peer takes nothing but answers"}
 
 	errInternal = &Error{Code: CodeInternal, Message: "internal error"}
 	errCanceled = &Error{Code: CodeCanceled, Message: "canceled by the caller"}

@@ -15,3 +15,12 @@ func (c *Client) OpenStreams() int {
 	defer cn.streams.mu.Unlock()
 	return len(cn.streams.ours) + len(cn.streams.theirs)
 }
+
+// Rest makes the current connection give up what it does not need, as it does
+// when it was silent for a while.
+func (c *Client) Rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.inbox.rest()
+	c.current.out.rest()
+}

@@ -68,6 +68,7 @@ func (c *conn) leave(delay time.Duration) bool {
 		return false
 	}
 	c.leaving, c.redialAfter = true, max(0, delay)
+	c.spent.Store(true)
 	return true
 }
 

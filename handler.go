@@ -20,13 +20,13 @@ var DefaultHandler = NewHandler()
 type Handler struct {
 	router atomic.Pointer[router]
 	hooks  atomic.Pointer[hooks]
+	codec  atomic.Pointer[codec.Codec]
+	limits atomic.Pointer[Limits] // what it points to is never changed
 
 	extensions atomic.Pointer[extensions] // nil where there is none
 
-	mu           sync.Mutex // guards what follows, and writes to router and hooks
-	codec        codec.Codec
+	mu           sync.Mutex // guards what follows, and writes to router, hooks and limits
 	logger       *slog.Logger
-	limits       Limits
 	authenticate AuthenticateFunc
 
 	workers  workers
@@ -36,7 +36,9 @@ type Handler struct {
 // NewHandler returns a Handler without routes, with the JSON codec, the default
 // logger and DefaultLimits.
 func NewHandler() *Handler {
-	h := &Handler{codec: codec.JSON, limits: DefaultLimits()}
+	h := &Handler{}
+	h.SetLimits(DefaultLimits())
+	h.SetCodec(codec.JSON)
 	h.router.Store(newRouter())
 	h.hooks.Store(&hooks{})
 	return h
@@ -48,13 +50,13 @@ func (h *Handler) Clone() *Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := &Handler{
-		codec:        h.codec,
 		logger:       h.logger,
-		limits:       h.limits,
 		authenticate: h.authenticate,
 	}
 	c.router.Store(h.router.Load()) // a table is never changed, only replaced
 	c.hooks.Store(h.hooks.Load())
+	c.codec.Store(h.codec.Load())
+	c.limits.Store(h.limits.Load())
 	c.extensions.Store(h.extensions.Load())
 	return c
 }
@@ -62,12 +64,15 @@ func (h *Handler) Clone() *Handler {
 // Handle registers the handler of a method: 1 to 127 bytes of UTF-8. It panics
 // if the method is not that, or has a handler already.
 //
-// One option may follow: a Mode, or a bool as the original takes it, which
-// means Concurrent where it is true.
+// Options may follow: a Mode, or a bool as the original takes it, which means
+// Concurrent where it is true; and WithCodec.
 func (h *Handler) Handle(method string, f HandlerFunc, option ...any) {
 	checkName(method)
-	mode := modeOption(method, option)
-	h.reroute(func(r *router) *router { return r.withRoute(method, mode, f) })
+	r := &route{method: method}
+	for _, o := range option {
+		r.set(o)
+	}
+	h.reroute(func(all *router) *router { return all.withRoute(r, f) })
 }
 
 // checkName keeps the protocol's own methods out of the application's reach.
@@ -77,22 +82,29 @@ func checkName(method string) {
 	}
 }
 
-func modeOption(method string, option []any) Mode {
-	mode := Auto
-	for _, o := range option {
-		switch o := o.(type) {
-		case Mode:
-			mode = o
-		case bool:
-			if o {
-				mode = Concurrent
-			}
-		default:
-			panic("arpc: handle " + method + ": an option is a Mode or a bool")
+// set applies an option of Handle.
+func (r *route) set(option any) {
+	switch o := option.(type) {
+	case Mode:
+		r.mode = o
+	case bool:
+		if o {
+			r.mode = Concurrent
 		}
+	case RouteOption:
+		o(r)
+	default:
+		panic("arpc: handle " + r.method + ": an option is a Mode, a bool or a RouteOption")
 	}
-	return mode
 }
+
+// RouteOption is an option of Handle.
+type RouteOption func(*route)
+
+// WithCodec makes a route bind and write the values of its bodies with a codec of
+// its own, whatever the connection's is. A caller encodes for it with Encode, sends
+// a Raw, and decodes the answer that it takes as a Raw with Decode.
+func WithCodec(c codec.Codec) RouteOption { return func(r *route) { r.codec = c } }
 
 // Use adds a middleware: in front of the handlers of all routes registered
 // later, and behind those of the routes that are there already. It runs in its
@@ -129,38 +141,34 @@ func (h *Handler) reroute(change func(*router) *router) {
 func (h *Handler) SetLimits(l Limits) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.limits = l.orDefault()
+	h.setLimitsLocked(l)
+}
+
+func (h *Handler) setLimitsLocked(l Limits) {
+	l = l.orDefault()
+	h.limits.Store(&l)
 }
 
 // Limits returns the limits in force.
-func (h *Handler) Limits() Limits {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.limits
-}
+func (h *Handler) Limits() Limits { return *h.limits.Load() }
 
 // SetSendQueueSize sets how many frames the send queue of a connection holds;
 // it is Limits.SendFrames.
 func (h *Handler) SetSendQueueSize(frames int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.limits.SendFrames = frames
-	h.limits = h.limits.orDefault()
+	l := h.Limits()
+	l.SendFrames = frames
+	h.setLimitsLocked(l)
 }
 
 // SetCodec sets the codec of values for connections that are made later.
 func (h *Handler) SetCodec(c codec.Codec) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.codec = c
+	h.codec.Store(&c)
 }
 
 // Codec returns the codec of values.
-func (h *Handler) Codec() codec.Codec {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.codec
-}
+func (h *Handler) Codec() codec.Codec { return *h.codec.Load() }
 
 // SetLogger sets the logger; nil means slog.Default.
 func (h *Handler) SetLogger(l *slog.Logger) {

@@ -624,7 +624,7 @@ func TestBodiesOverThePeersLimitAreNotSent(t *testing.T) {
 		"notify": near.Notify("/echo", large, arpctest.Wait),
 		"stream": near.NewStream("/echo").Send(large),
 	} {
-		if arpc.CodeOf(err) != arpc.CodeInvalidArgument || !strings.Contains(err.Error(), "1000") {
+		if arpc.CodeOf(err) != arpc.CodeResourceExhausted || !strings.Contains(err.Error(), "1000") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

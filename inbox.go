@@ -259,6 +259,18 @@ func (in *inbox) cancel(seq uint64) {
 	}
 }
 
+// rest gives up the memory of what is empty.
+func (in *inbox) rest() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.active) == 0 {
+		in.active = nil
+	}
+	if len(in.loose) == 0 {
+		in.loose = nil
+	}
+}
+
 // open is how many requests of the peer run or wait.
 func (in *inbox) open() int {
 	in.mu.Lock()

@@ -25,10 +25,10 @@ type keepalive struct {
 	stopped bool
 	began   time.Time
 	seen    uint64        // bytes at the last look
-	seenAt  time.Time     // when they last grew
-	pinged  time.Time     // when a ping was last sent
+	seenAt  time.Duration // when they last grew, after began
+	pinged  time.Duration // when a ping was last sent
 	sent    uint64        // frames sent at the last look
-	sentAt  time.Time     // when they last grew
+	sentAt  time.Duration // when they last grew
 	every   time.Duration // how often we ping; of an extended client, how often the server does
 	expires time.Time     // when the peer's identity ends
 }
@@ -40,8 +40,8 @@ func (k *keepalive) start() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.began = time.Now()
-	k.seenAt, k.sentAt, k.pinged, k.every = k.began, k.began, k.began, k.conn.limits.Ping
-	l := &k.conn.limits
+	k.every = k.conn.limits.Ping
+	l := k.conn.limits
 	first := min(l.Ping/ticksPerPing, l.Idle)
 	if k.conn.client.accepted() {
 		first = min(first, l.FirstFrame/2)
@@ -83,13 +83,14 @@ func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err erro
 	if !k.expires.IsZero() && !now.Before(k.expires) {
 		return 0, false, Errorf(CodeUnauthenticated, "the token expired")
 	}
-	quiet := k.quietLocked(now)
+	at := now.Sub(k.began)
+	quiet := k.quietLocked(at)
 	dead := k.deadAfterLocked()
 	if quiet >= dead {
-		return 0, false, Errorf(CodeUnavailable, "nothing heard for %v", dead)
+		return 0, false, silence("nothing heard for %v", dead)
 	}
-	if ping = k.pingDueLocked(now, quiet); ping {
-		k.pinged = now
+	if ping = k.pingDueLocked(at, quiet); ping {
+		k.pinged = at
 	}
 	next = min(k.every/ticksPerPing, dead-quiet)
 	if !k.expires.IsZero() {
@@ -99,20 +100,20 @@ func (k *keepalive) look(now time.Time) (next time.Duration, ping bool, err erro
 }
 
 // quietLocked is for how long nothing was heard.
-func (k *keepalive) quietLocked(now time.Time) time.Duration {
+func (k *keepalive) quietLocked(at time.Duration) time.Duration {
 	if heard := k.bytes.Load(); heard != k.seen || k.excusedLocked() {
-		k.seen, k.seenAt = heard, now
+		k.seen, k.seenAt = heard, at
 	}
 	if sent := k.conn.out.sent(); sent != k.sent {
-		k.sent, k.sentAt = sent, now
+		k.sent, k.sentAt = sent, at
 	}
-	return now.Sub(k.seenAt)
+	return at - k.seenAt
 }
 
 // deadAfterLocked is the silence after which the peer is dead. It grows with
 // the interval that a server announced.
 func (k *keepalive) deadAfterLocked() time.Duration {
-	l := &k.conn.limits
+	l := k.conn.limits
 	return l.Idle + max(0, k.every-l.Ping)
 }
 
@@ -120,12 +121,12 @@ func (k *keepalive) deadAfterLocked() time.Duration {
 // nothing for a while, so that its clients hear something; they only listen,
 // because the timers of a page are not to be relied on. A base peer is pinged
 // when it is silent.
-func (k *keepalive) pingDueLocked(now time.Time, quiet time.Duration) bool {
+func (k *keepalive) pingDueLocked(at, quiet time.Duration) bool {
 	switch {
 	case !k.conn.has(capExtended):
-		return quiet >= k.every && now.Sub(k.pinged) >= k.every
+		return quiet >= k.every && at-k.pinged >= k.every
 	case k.conn.client.accepted():
-		return now.Sub(k.sentAt) >= k.every || quiet >= k.every && now.Sub(k.pinged) >= k.every
+		return at-k.sentAt >= k.every || quiet >= k.every && at-k.pinged >= k.every
 	}
 	return false
 }
@@ -161,7 +162,7 @@ func (k *keepalive) awaitFirstLocked(now time.Time) (next time.Duration, ping bo
 		if k.frames.Load() > 0 {
 			return 0, false, Errorf(CodeUnauthenticated, "not authenticated within %v", limit)
 		}
-		return 0, false, Errorf(CodeUnavailable, "no whole frame within %v", limit)
+		return 0, false, silence("no whole frame within %v", limit)
 	}
 	return limit - since, true, nil
 }

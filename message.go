@@ -31,7 +31,7 @@ func newMessage(c codec.Codec, h wire.Header, method string, v any) (*Message, e
 		return nil, Errorf(CodeInvalidArgument, "%w", err)
 	}
 	if n := len(frame) - wire.HeaderLen; n > wire.MaxBody {
-		return nil, Errorf(CodeInvalidArgument, "message of %d bytes, limit %d", n, wire.MaxBody)
+		return nil, Errorf(CodeResourceExhausted, "message of %d bytes, limit %d", n, wire.MaxBody)
 	}
 	frame[6] = byte(h.Flags.WithKind(kind))
 	wire.Finish(frame)

@@ -3,7 +3,6 @@ package arpc
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -36,20 +35,20 @@ type outbox struct {
 	flushing bool          // somebody has the flusher's role
 	reading  bool          // the reader handles frames, and flushes when it is done
 	finish   bool          // close the connection when everything left
+	batch    bool          // frames share WebSocket messages
+	pressed  bool          // it was seen full: tell the inbox when it is not
+	crowded  atomic.Bool   // it is full, or was when something was last appended
 	err      error         // why nothing more is taken
 	room     chan struct{} // closed when a full outbox has room; nil if nobody waits
 	quiet    chan struct{} // closed when a failed outbox has no flusher any more
-	pressed  bool          // it was seen full: tell the inbox when it is not
 	appended uint64        // frames that senders ever appended
 	taken    uint64        // of them, those up to the end of chunk
 	before   uint64        // and those up to its beginning
 	inChunk  int           // frames of senders in chunk
 	held     int           // bytes of senders in chunk
-	batch    bool          // frames share WebSocket messages
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
 
-	beforeSend []func(net.Conn) error
-	moved      atomic.Uint64 // bytes that left
+	moved atomic.Uint64 // bytes that left
 
 	// Owned by the flusher.
 	chunk    []byte // what is being written
@@ -60,35 +59,45 @@ type outbox struct {
 // errFull says that there is no room now.
 var errFull = errors.New("send queue full")
 
-// append puts a frame into the outbox and returns its number there. The reader,
-// which must not wait, may go over the bound up to twice of it.
-// With errFull comes a channel that is closed when there is room.
-func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool) (end uint64, room <-chan struct{}, err error) {
+// place is where a frame came to be in an outbox.
+type place struct {
+	end   uint64          // its number there
+	flush bool            // its sender has the flusher's role
+	room  <-chan struct{} // with errFull: closed when there is room
+}
+
+// append puts a frame into the outbox. The reader, which must not wait, may go
+// over the bound up to twice of it, and flushes when it has handled all it read.
+func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool) (p place, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if onReader {
 		err = o.admitReaderLocked()
 	} else {
-		room, err = o.admitLocked()
+		p.room, err = o.admitLocked()
 	}
 	if err != nil {
-		return 0, room, err
+		return p, err
 	}
 	start := len(o.buf)
 	o.buf = wire.Append(o.buf, h, method, body)
-	return o.wrapLocked(start), nil, nil
+	p.end = o.wrapLocked(start)
+	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
+	return p, nil
 }
 
 // appendEncoded is append for a frame that is encoded already.
-func (o *outbox) appendEncoded(frame []byte) (end uint64, room <-chan struct{}, err error) {
+func (o *outbox) appendEncoded(frame []byte) (p place, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if room, err := o.admitLocked(); err != nil {
-		return 0, room, err
+	if p.room, err = o.admitLocked(); err != nil {
+		return p, err
 	}
 	start := len(o.buf)
 	o.buf = append(o.buf, frame...)
-	return o.wrapLocked(start), nil, nil
+	p.end = o.wrapLocked(start)
+	p.flush = o.takeRoleLocked()
+	return p, nil
 }
 
 // appendControl takes what cannot wait for room: pongs, and what RFC 6455
@@ -108,6 +117,7 @@ func (o *outbox) appendControl(frame []byte, wrapped bool) error {
 	if wrapped {
 		o.message = len(o.buf)
 		o.frames++
+		o.watchLocked()
 	} else {
 		o.wrapLocked(start)
 	}
@@ -133,27 +143,27 @@ func (o *outbox) admitReaderLocked() error {
 	if o.err != nil || o.finish {
 		return o.closedLocked()
 	}
-	if l := &o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
+	if l := o.conn.limits; o.frames > 2*l.SendFrames || len(o.buf) > 2*l.SendBytes {
 		return errUnread
 	}
 	return nil
 }
 
-func (o *outbox) closedLocked() error {
-	if o.err != nil {
-		return o.err
-	}
-	return ErrDisconnected
-}
+// closedLocked is for senders that found the connection at its end, maybe before
+// its context was: they see the same error as those who come later.
+func (o *outbox) closedLocked() error { return ErrDisconnected.withSent(false, o.err) }
 
 func (o *outbox) fullLocked() bool {
-	l := &o.conn.limits
+	l := o.conn.limits
 	return o.frames+o.inChunk >= l.SendFrames || len(o.buf)+o.held >= l.SendBytes
 }
 
 // full reports whether senders have to wait. Who saw it full is told through
 // inbox.resume when it is not any more.
 func (o *outbox) full() bool {
+	if !o.crowded.Load() {
+		return false
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pressed = o.fullLocked()
@@ -175,7 +185,15 @@ func (o *outbox) wrapLocked(start int) (number uint64) {
 	}
 	o.frames++
 	o.appended++
+	o.watchLocked()
 	return o.appended
+}
+
+// watchLocked says so where full can see it without the lock.
+func (o *outbox) watchLocked() {
+	if o.fullLocked() {
+		o.crowded.Store(true)
+	}
 }
 
 // endMessageLocked wraps the frames that share a message.
@@ -210,21 +228,16 @@ func (o *outbox) kick() {
 	flush := o.takeRoleLocked()
 	o.mu.Unlock()
 	if flush {
-		// Others that are ready to run may have something to send: it leaves in
-		// the same write. Echo with ten callers a connection is twice as fast.
-		runtime.Gosched()
-		o.flush()
+		o.flushWithOthers()
 	}
 }
 
-// kickUnlessReading flushes what is there, or leaves it to the reader.
-func (o *outbox) kickUnlessReading() {
-	o.mu.Lock()
-	flush := !o.reading && o.takeRoleLocked()
-	o.mu.Unlock()
-	if flush {
-		o.flush()
-	}
+// flushWithOthers is flush, after others that are ready to run had their turn:
+// what they have to send leaves in the same write. Echo with ten callers a
+// connection is twice as fast.
+func (o *outbox) flushWithOthers() {
+	runtime.Gosched()
+	o.flush()
 }
 
 // afterRead says that the reader has frames to handle.
@@ -292,7 +305,7 @@ func (o *outbox) drain() {
 
 // tryWrite writes without waiting, where the socket can.
 func (o *outbox) tryWrite(b []byte) (int, error) {
-	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+	if err := runEach(o.conn.hooks.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
 	n, err := o.raw.write(b)
@@ -301,7 +314,7 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 }
 
 func (o *outbox) blockingWrite(b []byte) (int, error) {
-	if err := runEach(o.beforeSend, o.conn.raw); err != nil {
+	if err := runEach(o.conn.hooks.beforeSend, o.conn.raw); err != nil {
 		return 0, fmt.Errorf("before sending: %w", err)
 	}
 	n, err := o.conn.raw.Write(b)
@@ -361,6 +374,7 @@ func (o *outbox) take() (source Source, more, eased bool) {
 		close(o.room)
 		o.room = nil
 	}
+	o.crowded.Store(false)
 	eased, o.pressed = o.pressed, false
 	return source, more, eased
 }
@@ -384,6 +398,16 @@ func (o *outbox) restLocked() {
 	o.releaseLocked()
 	if o.finish && o.err == nil {
 		o.conn.goroutines.Go(o.conn.finish)
+	}
+}
+
+// rest gives up the memory of an outbox with nothing in it.
+func (o *outbox) rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil && !o.flushing && len(o.buf) == 0 {
+		o.buf, o.chunk, o.off, o.message = nil, nil, 0, 0
+		o.before = o.taken // the chunk that left is not remembered
 	}
 }
 

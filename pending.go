@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
@@ -17,9 +18,24 @@ const slotBits = 16
 type answer struct {
 	flags wire.Flags
 	body  []byte
+	held  *buffer // holds body; nil if there is none
 	lost  error
 	left  uint64
 	hello error // what the answer to hello came to; it is read on the reader
+}
+
+// newAnswer is the answer in a frame of the peer, copied.
+func newAnswer(f *wire.Frame) answer {
+	held := takeBuffer()
+	held.b = append(held.b, f.Body...)
+	return answer{flags: f.Flags, body: held.b, held: held}
+}
+
+// free gives the memory of the body back. Nothing may refer to it any more.
+func (a answer) free() {
+	if a.held != nil {
+		a.held.free()
+	}
 }
 
 // errHeld says that the peer runs as many requests of ours as it told us to.
@@ -32,7 +48,7 @@ type pending struct {
 	mu    sync.Mutex
 	slots []*slot
 	free  []*slot
-	calls int
+	calls atomic.Int64
 	limit int           // how many the peer wants at once, zero if it did not say
 	fewer chan struct{} // closed when there are fewer calls; nil if nobody waits
 }
@@ -58,7 +74,7 @@ func (p *pending) setLimit(n int) {
 func (p *pending) add(extra int) (*slot, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.limit > 0 && p.calls >= p.limit+extra {
+	if p.limit > 0 && p.calls.Load() >= int64(p.limit)+int64(extra) {
 		return nil, p.fewerLocked(), errHeld
 	}
 	s, err := p.addLocked()
@@ -77,7 +93,7 @@ func (p *pending) fewerLocked() <-chan struct{} {
 func (p *pending) awaitNone(done <-chan struct{}) {
 	for {
 		p.mu.Lock()
-		calls, fewer := p.calls, p.fewerLocked()
+		calls, fewer := p.calls.Load(), p.fewerLocked()
 		p.mu.Unlock()
 		if calls == 0 {
 			return
@@ -103,7 +119,7 @@ func (p *pending) addLocked() (*slot, error) {
 	p.free = p.free[:len(p.free)-1]
 	s.seq += 1 << slotBits
 	s.waits = true
-	p.calls++
+	p.calls.Add(1)
 	return s, nil
 }
 
@@ -118,7 +134,7 @@ func (p *pending) remove(s *slot) {
 		}
 	}
 	s.waits = false
-	p.calls--
+	p.calls.Add(-1)
 	p.free = append(p.free, s)
 	if p.fewer != nil {
 		close(p.fewer)
@@ -161,8 +177,4 @@ func (p *pending) fail(lost error, left uint64) {
 const noLimit = math.MaxInt - 1<<slotBits
 
 // count is how many calls wait for the peer.
-func (p *pending) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.calls
-}
+func (p *pending) count() int { return int(p.calls.Load()) }

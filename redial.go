@@ -102,7 +102,7 @@ func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 	}
 	w := newWait(helloTimeout, ctx.Done())
 	defer w.stop()
-	err := cn.greet(token, w)
+	err := cn.greet(token, &w)
 	if !errors.Is(err, errBase) {
 		return err
 	}
@@ -166,7 +166,7 @@ func (d *redialer) run(cn *conn) {
 		}
 		if !sentAway {
 			failures++
-			delay = d.backoff.wait(failures)
+			delay = d.backoff.Wait(failures)
 		}
 		cn, failures = d.again(delay, failures)
 	}
@@ -187,7 +187,7 @@ func (d *redialer) again(delay time.Duration, failures int) (*conn, int) {
 		}
 		d.client.setState(StateWaiting, nil, err)
 		failures++
-		delay = d.backoff.wait(failures)
+		delay = d.backoff.Wait(failures)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
@@ -34,6 +35,7 @@ const (
 type route struct {
 	method string
 	mode   Mode
+	codec  codec.Codec // nil is the connection's
 	chain  []HandlerFunc
 
 	request, reply reflect.Type // of a typed handler
@@ -48,6 +50,14 @@ func (r *route) modeOf(cmd wire.Cmd) Mode {
 		return Ordered
 	}
 	return Concurrent
+}
+
+// codec is what the values of a message are encoded with.
+func (ctx *Context) codec() codec.Codec {
+	if ctx.route != nil && ctx.route.codec != nil { // an answer has no route
+		return ctx.route.codec
+	}
+	return ctx.conn.codec
 }
 
 // router maps methods to routes. A table is never changed once it is
@@ -87,7 +97,8 @@ func (r *router) clone() *router {
 
 // withRoute is r with one route more. A method is registered once: a second
 // handler for it is a mistake of the program and panics.
-func (r *router) withRoute(method string, mode Mode, f HandlerFunc) *router {
+func (r *router) withRoute(added *route, f HandlerFunc) *router {
+	method := added.method
 	if err := wire.CheckMethod(method); err != nil {
 		panic(fmt.Sprintf("arpc: handle %q: %v", method, err))
 	}
@@ -98,7 +109,8 @@ func (r *router) withRoute(method string, mode Mode, f HandlerFunc) *router {
 		panic(fmt.Sprintf("arpc: handle %q: the method has a handler", method))
 	}
 	next := r.clone()
-	next.routes[method] = &route{method: method, mode: mode, chain: append(slices.Clone(r.before), f)}
+	added.chain = append(slices.Clone(r.before), f)
+	next.routes[method] = added
 	return next
 }
 

@@ -96,28 +96,28 @@ func (s *Stream) CloseSend() error { return s.end(nil) }
 func (s *Stream) Fail(err error) error { return s.end(err) }
 
 func (s *Stream) send(ctx context.Context, v any, last bool) error {
-	body, kind, err := s.client.encode(s.method, v)
+	b, err := s.client.encode(s.method, v)
 	if err != nil {
 		return err
 	}
-	defer body.free()
+	defer b.free()
 	cn, err := s.attach(ctx)
 	if err != nil {
 		return err
 	}
-	if err := cn.checkBody(s.method, body.b); err != nil {
+	if err := cn.checkBody(s.method, b.b); err != nil {
 		return err
 	}
-	if len(body.b) == 0 && !last && !cn.has(capExtended) {
+	if len(b.b) == 0 && !last && !cn.has(capExtended) {
 		return Errorf(CodeInvalidArgument, "an empty message on a stream to a base peer, which would drop it")
 	}
-	if err := s.awaitCredit(ctx, cn, len(body.b), last); err != nil {
+	if err := s.awaitCredit(ctx, cn, len(b.b), last); err != nil {
 		return err
 	}
-	h := wire.Header{Cmd: s.cmd(wire.Stream, last), Flags: cn.requestFlags(kind), Seq: s.id}
-	_, err = cn.send(h, s.method, body.b, sendOptions{timeout: TimeForever, done: ctx.Done()})
+	h := wire.Header{Cmd: s.cmd(wire.Stream, last), Flags: cn.requestFlags(b.kind), Seq: s.id}
+	_, err = cn.send(h, s.method, b.b, sendOptions{timeout: TimeForever, done: ctx.Done()})
 	if err != nil {
-		s.refund(cn, len(body.b))
+		s.refund(cn, len(b.b))
 	}
 	if last {
 		s.settle()
@@ -146,7 +146,7 @@ func (s *Stream) attach(ctx context.Context) (*conn, error) {
 	}
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	cn, err = s.client.connection(w)
+	cn, err = s.client.connection(&w)
 	if err != nil {
 		return nil, contextual(ctx, err)
 	}

@@ -23,10 +23,23 @@ func (h *Handler) Routes() []RouteInfo {
 	routes := h.router.Load().routes
 	all := make([]RouteInfo, 0, len(routes))
 	for _, r := range routes {
-		all = append(all, RouteInfo{Method: r.method, Mode: r.mode, Request: r.request, Reply: r.reply})
+		all = append(all, r.info())
 	}
 	slices.SortFunc(all, func(a, b RouteInfo) int { return cmp.Compare(a.Method, b.Method) })
 	return all
+}
+
+// RouteOf describes the route of a method, and reports whether there is one.
+func (h *Handler) RouteOf(method string) (RouteInfo, bool) {
+	r, ok := h.router.Load().routes[method]
+	if !ok {
+		return RouteInfo{}, false
+	}
+	return r.info(), true
+}
+
+func (r *route) info() RouteInfo {
+	return RouteInfo{Method: r.method, Mode: r.mode, Request: r.request, Reply: r.reply}
 }
 
 // Route registers a handler with types: the body is decoded into a Request, and
@@ -55,21 +68,26 @@ func (h *Handler) describe(method string, request, reply reflect.Type) {
 
 // finish answers with what a typed handler returned.
 func (ctx *Context) finish(reply any, err error) {
-	var coded *Error
-	switch {
-	case err == nil:
-	case errors.As(err, &coded):
-	default:
-		ctx.conn.log.Error("arpc: handler failed", "method", ctx.method, "error", err)
-		coded = errInternal
+	if err != nil {
+		reply = ctx.failure(err)
 	}
 	switch {
 	case !ctx.IsRequest():
-	case coded != nil:
-		_ = ctx.Error(coded) // a lost connection is told to the hooks
+	case err != nil:
+		_ = ctx.Error(reply) // a lost connection is told to the hooks
 	default:
 		_ = ctx.Write(reply) // and what cannot be encoded is logged and answered
 	}
+}
+
+// failure is what the peer gets to know of an error.
+func (ctx *Context) failure(err error) *Error {
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	ctx.conn.log.Error("arpc: handler failed", "method", ctx.method, "error", err)
+	return errInternal
 }
 
 // Register registers the methods of a value: each exported one that is a

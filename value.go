@@ -17,6 +17,42 @@ type Raw struct {
 	Data []byte
 }
 
+// body is an encoded value. What is bytes already is not copied: it has to hold
+// until it was sent.
+type body struct {
+	b    []byte
+	kind wire.Kind
+	held *buffer // holds b; nil if the sender does
+}
+
+func (b body) free() {
+	if b.held != nil {
+		b.held.free()
+	}
+}
+
+// asIs is the body of a value that needs no encoding.
+func asIs(v any) (b body, ok bool) {
+	switch v := v.(type) {
+	case []byte:
+		return body{b: v, kind: wire.Bytes}, true
+	case Raw:
+		return body{b: v.Data, kind: v.Kind}, true
+	}
+	return body{}, false
+}
+
+// encode encodes a value into a buffer from the pool, unless it is bytes.
+func encode(c codec.Codec, v any) (b body, err error) {
+	if b, ok := asIs(v); ok {
+		return b, nil
+	}
+	held := takeBuffer()
+	held.b, b.kind, err = appendValue(held.b, c, v)
+	b.b, b.held = held.b, held
+	return b, err
+}
+
 // appendValue appends the body that v is sent as: strings and bytes as
 // themselves, an error as its text, nil as nothing, all else through the codec.
 func appendValue(dst []byte, c codec.Codec, v any) ([]byte, wire.Kind, error) {

@@ -11,8 +11,8 @@ type wait struct {
 	timer    *time.Timer
 }
 
-func newWait(timeout time.Duration, done <-chan struct{}) *wait {
-	w := &wait{done: done, timeout: timeout}
+func newWait(timeout time.Duration, done <-chan struct{}) wait {
+	w := wait{done: done, timeout: timeout}
 	if timeout < TimeForever {
 		w.deadline = time.Now().Add(timeout)
 	}
@@ -29,6 +29,9 @@ func (w *wait) expired() <-chan time.Time {
 	}
 	return w.timer.C
 }
+
+// endless says that nothing ends it but what is waited for.
+func (w *wait) endless() bool { return w.done == nil && w.timeout == TimeForever }
 
 // left is what remains of the timeout.
 func (w *wait) left() time.Duration {

@@ -8,6 +8,7 @@ ignore ./socketio/node_modules
 
 require (
 	github.com/gorilla/websocket v1.5.3
+	github.com/olahol/melody v1.4.0
 	github.com/seed-fbfaa03e/arpc v0.0.0-00010101000000-000000000000
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12

@@ -1,12 +1,13 @@
 // Bench measures arpc beside others: server and load in processes of their own,
 // the contenders in turn, several rounds, medians.
 //
-//	bench run echo|ws|latency|idle [-rounds 3] [-seconds 4]
+//	bench run echo|ws|latency|idle|fanout [-rounds 3] [-seconds 4]
 //	bench report
 //
 // run writes bench/results.json and what report makes of it: docs/benchmarks.md
 // and its plots. With -only or -loads it measures less and writes nothing. The
-// commands serve, load and hold are the processes that run starts.
+// commands serve, load, hold, publish and subscribe are the processes that run
+// starts.
 package main
 
 import (
@@ -28,7 +29,7 @@ func main() {
 	}
 }
 
-const usage = `usage: bench run echo|ws|latency|idle [flags]
+const usage = `usage: bench run echo|ws|latency|idle|fanout [flags]
        bench report [-root FOLDER]`
 
 func command(args []string) error {
@@ -48,6 +49,10 @@ func command(args []string) error {
 		return process.Load(args)
 	case "hold":
 		return process.Hold(args)
+	case "publish":
+		return process.Publish(args)
+	case "subscribe":
+		return process.Subscribe(args)
 	default:
 		return fmt.Errorf("no command %q\n%s", name, usage)
 	}

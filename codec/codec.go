@@ -5,6 +5,7 @@ package codec
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 )
 
 // Codec encodes and decodes the values of message bodies. Implementations are
@@ -19,7 +20,9 @@ type Codec interface {
 	Unmarshal(data []byte, v any) error
 }
 
-// JSON is encoding/json.
+// JSON is encoding/json in all it does, and faster where that is easy: values of
+// plain types are written and read here, and whatever is unusual in a type, a
+// value or the input is left to encoding/json from the start.
 var JSON Codec = jsonCodec{}
 
 type jsonCodec struct{}
@@ -27,6 +30,11 @@ type jsonCodec struct{}
 func (jsonCodec) Name() string { return "json" }
 
 func (jsonCodec) Append(dst []byte, v any) ([]byte, error) {
+	if v := reflect.ValueOf(v); v.IsValid() {
+		if done, ok := appendDynamic(dst, v, 0); ok {
+			return done, nil
+		}
+	}
 	w := bytes.NewBuffer(dst)
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		return dst, err
@@ -35,4 +43,17 @@ func (jsonCodec) Append(dst []byte, v any) ([]byte, error) {
 	return w.Bytes(), nil
 }
 
-func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (jsonCodec) Unmarshal(data []byte, v any) error {
+	to := reflect.ValueOf(v)
+	if to.Kind() == reflect.Pointer && !to.IsNil() && to.Elem().IsZero() { // else it would have to be kept
+		to = to.Elem()
+		if p := planOf(to.Type()); p != nil {
+			d := decoder{data: data}
+			if d.whole(p, to) {
+				return nil
+			}
+			to.SetZero()
+		}
+	}
+	return json.Unmarshal(data, v)
+}

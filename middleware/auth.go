@@ -1,4 +1,3 @@
-// Package middleware has middleware for the routes of an arpc.Handler.
 package middleware
 
 import (

@@ -1,6 +1,7 @@
 package pubsub_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -402,7 +403,8 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 		c := dial(t, address)
 		_, err := c.Subscribe("t", func(m *pubsub.Message) {
 			<-block
-			w.add(checker.Event{Kind: checker.Message, Topic: "t", Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
+			number, _, _ := bytes.Cut(m.Data.Data, []byte("x"))
+			w.add(checker.Event{Kind: checker.Message, Topic: "t", Epoch: m.Epoch, Offset: m.Offset, Payload: string(number)})
 			w.heard.Add(1)
 		}, pubsub.Since(pubsub.Position{Epoch: known}))
 		if err != nil {
@@ -420,8 +422,8 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	}
 	padding := strings.Repeat("x", 1000) // more than sockets and queues hold
 	for n := range messages {
-		payload := fmt.Sprint(n, padding)
-		at, err := s.Publish("t", payload)
+		payload := fmt.Sprint(n)
+		at, err := s.Publish("t", payload+padding)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,19 +27,20 @@ type Subscription struct {
 
 	calling sync.Mutex // one call of the application's functions at a time
 
-	mu       sync.Mutex // guards what follows
-	epoch    string
-	offset   uint64 // of the last publication that the handler has handled
-	placed   bool   // epoch and offset are known
-	asked    uint64 // offset that the last request had
-	live     bool   // the server pushes, on the connection there is
-	awaiting int    // answers to requests, before which pushes mean nothing
-	hole     bool   // something is missing, and is about to be asked for
-	gaps     []Gap  // to be told
-	members  map[string]Member
-	version  uint64 // of members
-	over     bool
-	err      error // why
+	mu         sync.Mutex // guards what follows
+	epoch      string
+	offset     uint64 // of the last publication that the handler has handled
+	placed     bool   // epoch and offset are known
+	asked      uint64 // offset that the last request had
+	live       bool   // the server pushes, on the connection there is
+	connection int    // which one it is
+	awaiting   int    // answers to requests, before which pushes mean nothing
+	hole       bool   // something is missing, and is about to be asked for
+	gaps       []Gap  // to be told
+	members    map[string]Member
+	version    uint64 // of members
+	over       bool
+	err        error // why
 }
 
 // waiting is how many publications wait for a loop over All.
@@ -204,20 +205,31 @@ func (s *Subscription) request(on *arpc.Client) error {
 	err := c.authenticated(on, func() error {
 		ctx, cancel := c.patience()
 		defer cancel()
-		s.await(1)
+		connection := s.await()
 		err := on.CallProtocol(ctx, methodSubscribe, s.body(), new(json.RawMessage))
 		if err != nil {
-			s.await(-1)
+			s.awaitNot(connection)
 		}
 		return err
 	})
 	return s.wrap("subscribe to", err)
 }
 
-func (s *Subscription) await(n int) {
+// await makes pushes mean nothing before an answer, or before the next connection.
+func (s *Subscription) await() (connection int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.awaiting += n
+	s.awaiting++
+	return s.connection
+}
+
+// awaitNot says that an answer does not come.
+func (s *Subscription) awaitNot(connection int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.connection == connection && s.awaiting > 0 {
+		s.awaiting--
+	}
 }
 
 // body is the request: from where it is, once that is known.
@@ -256,11 +268,13 @@ func (s *Subscription) isLive() bool {
 	return s.live
 }
 
-// lost says that the connection is another.
+// lost says that the connection is another: what was asked on the one before may
+// have been answered, and the answer may be gone.
 func (s *Subscription) lost() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live = false
+	s.connection++
+	s.live, s.hole, s.awaiting = false, false, 0
 }
 
 // answered takes the answer to a request, in order with the pushes behind it, or
@@ -269,6 +283,9 @@ func (s *Subscription) answered(a *feed.Answer, toRequest bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if toRequest {
+		if s.awaiting == 0 {
+			return // it was asked on another connection
+		}
 		if s.awaiting--; s.awaiting > 0 {
 			return // another one is on its way
 		}

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Usage: scripts/require.sh chromium|cc
+# Usage: scripts/require.sh chromium|cc|nginx
 # Prints the command that drives a system tool the tests need. On Debian and
 # Ubuntu it installs a missing one; elsewhere, or without the right to install,
 # it fails with the command that mends it.
 set -euo pipefail
 
-tool=${1:?usage: scripts/require.sh chromium|cc}
+asks_version=--version
+tool=${1:?usage: scripts/require.sh chromium|cc|nginx}
 case $tool in
   chromium)
     wanted="a Chromium for the browser tests (or set CHROMIUM to the path of one)"
@@ -23,6 +24,14 @@ case $tool in
     candidates=(gcc clang)
     elsewhere="macOS: xcode-select --install; Fedora: sudo dnf install gcc; Arch: sudo pacman -S gcc"
     ;;
+  nginx)
+    wanted="nginx, for the test of the page about deploying (or set NGINX_BIN to the path of one)"
+    packages=(nginx)
+    chosen=${NGINX_BIN:-}
+    candidates=(nginx /usr/sbin/nginx /opt/homebrew/bin/nginx /usr/local/bin/nginx)
+    elsewhere="macOS: brew install nginx; Fedora: sudo dnf install nginx; Arch: sudo pacman -S nginx"
+    asks_version=-v
+    ;;
   *)
     printf 'arpc: scripts/require.sh does not know %s\n' "$tool" >&2
     exit 2
@@ -31,7 +40,7 @@ esac
 
 # What the environment chose is used, or refused, and never replaced.
 if [[ -n $chosen ]]; then
-  "$chosen" --version >/dev/null 2>&1 || {
+  "$chosen" $asks_version >/dev/null 2>&1 || {
     printf 'arpc: %s, named in the environment, does not start; needed: %s.\n' "$chosen" "$wanted" >&2
     exit 1
   }
@@ -44,7 +53,7 @@ fi
 find_tool() {
   local candidate
   for candidate in "${candidates[@]}"; do
-    if "$candidate" --version >/dev/null 2>&1; then
+    if "$candidate" $asks_version >/dev/null 2>&1; then
       command -v "$candidate"
       return
     fi
@@ -76,6 +85,10 @@ apt() {
 if ! { apt update && apt install -y --no-install-recommends "${packages[@]}"; }; then
   printf 'arpc: that did not work. Run it by hand:\n  %s\n' "$mend" >&2
   exit 1
+fi
+# Debian starts a web server that it installs; a test wants only the program.
+if [[ $tool == nginx ]] && command -v systemctl >/dev/null; then
+  ${as_root[@]+"${as_root[@]}"} systemctl disable --now nginx >&2 || true
 fi
 find_tool || {
   printf 'arpc: apt-get installed %s, but it does not start; needed: %s.\n' "${packages[*]}" "$wanted" >&2

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/slow.sh [RUNS]
 # What takes too long for every day: the Go tests over and over, each time in
-# another order, and the libraries' tests on a 32-bit platform.
+# another order, what they do a tenth of as a whole, and the libraries' tests on a
+# 32-bit platform.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-10}
@@ -9,6 +10,9 @@ runs=${1:-10}
 for ((run = 1; run <= runs; run++)); do
   scripts/step.sh "go test -race, run $run of $runs" go test -race -shuffle=on -count=1 ./...
 done
+
+# What every day runs a tenth of, whole: each prints its figures.
+ARPC_SLOW=1 scripts/step.sh "topics, whole" go test -count=1 -timeout 20m -v -run 'Order|Recovery|Race|DoesNotRead' ./pubsub
 
 # The libraries, not the programs; alignment and the size of int differ here.
 libraries=()

@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -211,4 +214,72 @@ func exampleEnd(s *server.Server) {
 	if err := s.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func ExampleServer_HTTP() {
+	s := server.New()
+	s.Handler.Handle("/hello", func(ctx *arpc.Context) {
+		var name string
+		if err := ctx.Bind(&name); err != nil {
+			_ = ctx.Error(err)
+			return
+		}
+		_ = ctx.Write("hello, " + name)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/ws", s.WebSocket())
+	mux.Handle("/call/", http.StripPrefix("/call", s.HTTP()))
+	web := httptest.NewServer(mux)
+	defer web.Close()
+	defer exampleEnd(s)
+
+	answer, err := http.Post(web.URL+"/call/hello", "application/json", strings.NewReader(`"Ada"`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	fmt.Println(answer.Status, string(body), err)
+	// Output: 200 OK "hello, Ada" <nil>
+}
+
+func ExampleTrustedProxies() {
+	s := server.New(server.TrustedProxies(netip.MustParsePrefix("127.0.0.1/32")))
+	s.Handler.Handle("/from", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Client.RemoteAddr().String()) })
+	web := httptest.NewServer(s.HTTP())
+	defer web.Close()
+	defer exampleEnd(s)
+
+	r, err := http.NewRequest(http.MethodPost, web.URL+"/from", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Forwarded-For", "203.0.113.7")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	fmt.Println(string(body), err)
+	// Output: "203.0.113.7:0" <nil>
+}
+
+func ExampleServer_Shutdown_behindHTTP() {
+	s := server.New()
+	mux := http.NewServeMux()
+	mux.Handle("/ws", s.WebSocket())
+	web := &http.Server{
+		Addr:              ":443",
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	// Serve, and when it is time to go:
+	within, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+	defer cancel()
+	err := errors.Join(s.Shutdown(within), web.Shutdown(within))
+	fmt.Println(err)
+	// Output: <nil>
 }

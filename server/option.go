@@ -1,6 +1,11 @@
 package server
 
-import "github.com/seed-fbfaa03e/arpc/topic"
+import (
+	"net/netip"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/topic"
+)
 
 // Option is a setting of New.
 type Option func(*config)
@@ -11,6 +16,8 @@ type config struct {
 	anyOrigin    bool
 	subprotocols []string
 	history      topic.Limits
+	proxies      []netip.Prefix
+	httpTimeout  time.Duration
 }
 
 // MaxLoad bounds the number of connections; zero, the default, does not. A
@@ -43,3 +50,28 @@ func Subprotocols(names ...string) Option {
 // back: by default 1,000, 4 MiB and one minute, whichever is reached first. A
 // bound that is zero in l does not hold.
 func BroadcastHistory(l topic.Limits) Option { return func(c *config) { c.history = l } }
+
+// TrustedProxies are the addresses of the proxies in front of the server, and of
+// no one else. For WebSockets and HTTP requests that come from them the address
+// of the client is the one they wrote into X-Forwarded-For: in Client.RemoteAddr
+// and in Client.Request. By default none is trusted, because anybody can send that header.
+func TrustedProxies(proxies ...netip.Prefix) Option {
+	return func(c *config) {
+		for _, p := range proxies {
+			c.proxies = append(c.proxies, p.Masked())
+		}
+	}
+}
+
+// DefaultHTTPTimeout is how long a request to Server.HTTP may take.
+const DefaultHTTPTimeout = 30 * time.Second
+
+// HTTPTimeout sets how long a request to Server.HTTP may take, from its header to
+// its answer; the default is DefaultHTTPTimeout, also where d is not above zero.
+func HTTPTimeout(d time.Duration) Option {
+	return func(c *config) {
+		if d > 0 {
+			c.httpTimeout = d
+		}
+	}
+}

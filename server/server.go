@@ -53,6 +53,7 @@ func New(opts ...Option) *Server {
 		closing:   make(chan struct{}),
 	}
 	s.cfg.history = topic.Limits{Entries: 1000, Bytes: 4 << 20, Age: time.Minute}
+	s.cfg.httpTimeout = DefaultHTTPTimeout
 	for _, o := range opts {
 		o(&s.cfg)
 	}

@@ -21,6 +21,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no room for another connection", http.StatusServiceUnavailable)
 		return
 	}
+	r, address := s.fromProxy(r)
 	limits := s.Handler.Limits()
 	conn, err := ws.Upgrade(w, r, ws.UpgradeOptions{
 		Limits:           limits.WebSocket(),
@@ -34,17 +35,21 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 			"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", err)
 		return
 	}
-	s.serveConn(conn, arpc.Accepted{Request: r})
+	s.serveConn(conn, arpc.Accepted{Request: r, RemoteAddr: address})
 }
 
 // checkOrigin keeps pages of other sites out. A request without Origin is not
 // a browser's and is let in.
 func (s *Server) checkOrigin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || s.cfg.anyOrigin || s.cfg.origins[origin] {
+	if r.Header.Get("Origin") == "" || s.listed(r) {
 		return true
 	}
 	return ws.SameOrigin(r) && !rebound(r)
+}
+
+// listed reports whether a request is of an origin that AllowOrigins names.
+func (s *Server) listed(r *http.Request) bool {
+	return s.cfg.anyOrigin || s.cfg.origins[r.Header.Get("Origin")]
 }
 
 // rebound recognises DNS rebinding: a page whose name was made to point at this

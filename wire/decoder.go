@@ -1,9 +1,27 @@
 package wire
 
+import "sync"
+
 const (
-	minBuffer = 4 << 10  // first allocation, and the least room offered to a read
-	maxIdle   = 64 << 10 // a larger buffer is given up once it is drained
+	minBuffer = 4 << 10 // the smallest buffer, and the least room offered to a read
+	sizes     = 5       // buffers that are used again have 4, 8, 16, 32 and 64 KiB
 )
+
+// block is a buffer that is used again.
+type block struct {
+	size int // its place in blocks
+	b    []byte
+}
+
+// blocks are those nobody uses, by size.
+var blocks [sizes]sync.Pool
+
+func takeBlock(size int) *block {
+	if b, ok := blocks[size].Get().(*block); ok {
+		return b
+	}
+	return &block{size, make([]byte, minBuffer<<size)}
+}
 
 // Decoder cuts a byte stream into frames. The caller reads into Buffer, says
 // how much with Advance, and takes frames with Next until there is none:
@@ -21,8 +39,11 @@ const (
 // usable; see NewDecoder.
 type Decoder struct {
 	limit      uint32
+	block      *block // what buf is of, nil if it was made for a large frame
+	size       int    // of the blocks that the last reads asked for
 	buf        []byte
 	start, end int  // unread bytes are buf[start:end]
+	most       int  // most bytes that were unread since buf was taken
 	filled     bool // the last read took all the room it was given
 	err        error
 }
@@ -54,41 +75,64 @@ func (d *Decoder) Buffer() []byte {
 }
 
 // resizeEmpty picks the size of a buffer that holds nothing: larger while
-// reads fill it, smaller after an outsized frame.
+// reads fill it, of the usual ones after an outsized frame.
 func (d *Decoder) resizeEmpty() {
-	switch {
-	case d.buf == nil || len(d.buf) > maxIdle:
-		d.buf = make([]byte, minBuffer)
-	case d.filled && len(d.buf) < maxIdle:
-		d.buf = make([]byte, 2*len(d.buf))
+	grow := d.filled && d.size < sizes-1
+	if d.block != nil && !grow {
+		return
 	}
+	if grow {
+		d.size++
+	}
+	d.giveBack()
+	d.block = takeBlock(d.size)
+	d.buf, d.most = d.block.b, 0
 }
 
 // makeRoom moves the unread bytes to the front, of a larger buffer if the one
 // at hand has too little room behind them.
 func (d *Decoder) makeRoom(unread int) {
-	dst := d.buf
-	if len(dst)-unread < minBuffer {
-		dst = make([]byte, 2*unread+minBuffer)
+	if len(d.buf)-unread >= minBuffer {
+		copy(d.buf, d.buf[d.start:d.end])
+	} else {
+		larger := make([]byte, 2*unread+minBuffer)
+		copy(larger, d.buf[d.start:d.end])
+		d.giveBack()
+		d.buf = larger
 	}
-	copy(dst, d.buf[d.start:d.end])
-	d.buf, d.start, d.end = dst, 0, unread
+	d.start, d.end = 0, unread
+}
+
+// giveBack gives the buffer up.
+func (d *Decoder) giveBack() {
+	if d.block != nil {
+		blocks[d.block.size].Put(d.block)
+	}
+	d.block, d.buf = nil, nil
 }
 
 // Advance says that n bytes were read into Buffer.
 func (d *Decoder) Advance(n int) {
 	d.filled = n > 0 && n == len(d.buf)-d.end
 	d.end += n
+	d.most = max(d.most, d.end-d.start)
 }
 
 // Buffered is the number of bytes that no frame has taken yet.
 func (d *Decoder) Buffered() int { return d.end - d.start }
 
 // Release gives the buffer up if it holds no unread byte, so that an idle
-// connection holds no memory for reading.
+// connection holds no memory for reading. Frames taken before are no longer
+// valid: somebody else may have their memory.
 func (d *Decoder) Release() {
-	if d.start == d.end {
-		d.buf, d.start, d.end, d.filled = nil, 0, 0, false
+	if d.start != d.end || d.buf == nil {
+		return
+	}
+	small := d.block != nil && d.size > 0 && d.most > 0 && d.most < len(d.buf)/4
+	d.giveBack()
+	d.start, d.end, d.filled = 0, 0, false
+	if small {
+		d.size--
 	}
 }
 

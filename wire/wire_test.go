@@ -242,3 +242,39 @@ func TestReleaseKeepsUnreadBytes(t *testing.T) {
 		t.Error("bytes left over")
 	}
 }
+
+func TestBuffersFollowWhatIsRead(t *testing.T) {
+	d := wire.NewDecoder(wire.MaxBody)
+	frame := wire.Append(nil, wire.Header{Cmd: wire.Notify}, "/n", make([]byte, 4078)) // 4 KiB
+	read := func(data []byte) {
+		room := d.Buffer()
+		d.Advance(copy(room, data[:min(len(room), len(data))]))
+		for _, ok, err := d.Next(); ok || err != nil; _, ok, err = d.Next() {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	size := func() int {
+		d.Release()
+		return len(d.Buffer())
+	}
+	small := size()
+	for range 10 { // reads that fill all the room there is
+		read(bytes.Repeat(frame, 16))
+	}
+	large := size()
+	for range 10 {
+		read(frame[:0])
+		if after := size(); after != large {
+			t.Fatalf("%d bytes after nothing, %d before", after, large)
+		}
+	}
+	for range 10 {
+		read(wire.Header{Cmd: wire.Ping}.Append(nil))
+		d.Release()
+	}
+	if again := size(); small != 4<<10 || large != 64<<10 || again != small {
+		t.Errorf("room of %d, then %d bytes, then %d", small, large, again)
+	}
+}

@@ -9,6 +9,7 @@
 package ws
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +66,9 @@ type Conn struct {
 	reader  *websocket.Conn
 	message io.Reader // the message being read, nil between messages
 	masked  bool      // we are the client
+
+	buffered *bufio.Reader // gorilla's, if it is known
+	awaits   bool          // the reader calls Await, and no Read is to wait between messages
 }
 
 func newConn(gorilla *websocket.Conn, s *socket, masked bool, limits Limits) *Conn {
@@ -82,8 +86,28 @@ func (c *Conn) Attach(control func(frame []byte) error, beforeRead func()) {
 	c.socket.control, c.socket.beforeRead = control, beforeRead
 }
 
+// Ready reports whether the next Read may find something without waiting, or
+// has to be the one that waits, because there is no plain socket below.
+func (c *Conn) Ready() bool {
+	return c.message != nil || c.buffered == nil || c.buffered.Buffered() > 0 || !c.socket.ahead.empty()
+}
+
+// Await waits until there is something to read, and while it does holds little
+// memory for it. It is for a connection that is not Ready and that somebody
+// attached to, on the goroutine that calls Read next. After a while without a
+// byte it fails with quiet.ErrSilent, and may be called again, by another
+// goroutine then.
+func (c *Conn) Await() error {
+	c.awaits = true
+	if err := c.socket.await(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return io.ErrUnexpectedEOF // as gorilla has it: there was no close frame
+}
+
 // Read reads the payload of binary messages, one after the other, as a stream.
-// A text message ends it with a CloseError of code 1003.
+// A text message ends it with a CloseError of code 1003. To a reader that calls
+// Await it may return no bytes, at the end of a message.
 func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		if c.message == nil {
@@ -96,7 +120,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			c.message, err = nil, c.socket.endMessage()
 		}
-		if n > 0 || err != nil {
+		if n > 0 || err != nil || c.awaits && !c.Ready() {
 			return n, closeError(err)
 		}
 	}

@@ -24,6 +24,7 @@ type socket struct {
 	net.Conn
 	control    func([]byte) error
 	beforeRead func()
+	ahead      ahead // what was read and gorilla has not asked for
 
 	messageTimeout time.Duration
 	inMessage      bool
@@ -32,8 +33,12 @@ type socket struct {
 	raw, payload   int           // bytes of this message: from the socket, and delivered
 }
 
-// Read reads from the network.
+// Read reads what was read ahead, or from the network.
 func (s *socket) Read(p []byte) (int, error) {
+	if n := s.ahead.take(p); n > 0 {
+		s.raw += n
+		return n, nil
+	}
 	if s.beforeRead != nil {
 		s.beforeRead()
 	}
@@ -46,7 +51,7 @@ func (s *socket) Read(p []byte) (int, error) {
 		}
 	}
 	began := s.clock()
-	n, err := s.Conn.Read(p)
+	n, err := s.receive(p)
 	s.raw += n
 	if s.armed {
 		s.left -= time.Since(began)
@@ -55,6 +60,25 @@ func (s *socket) Read(p []byte) (int, error) {
 		err = &CloseError{Code: ClosePolicy, Reason: "message not whole in time"}
 	}
 	return n, err
+}
+
+func (s *socket) receive(p []byte) (int, error) {
+	if s.ahead.reader == nil {
+		return s.Conn.Read(p)
+	}
+	n, err := s.ahead.reader.Read()
+	s.ahead.filled(n)
+	return s.ahead.take(p), err
+}
+
+// await waits for bytes without memory to put them in, and reads them ahead.
+func (s *socket) await() error {
+	if s.beforeRead != nil {
+		s.beforeRead()
+	}
+	n, err := s.ahead.reader.Await()
+	s.ahead.filled(n)
+	return err
 }
 
 // arm starts the clock of a message that is not whole yet. Most messages never

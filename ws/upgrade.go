@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 )
 
 // writeBuffers is shared by all connections: gorilla writes control frames only.
@@ -34,7 +36,6 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o UpgradeOptions) (*Conn, e
 	}
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: o.HandshakeTimeout,
-		ReadBufferSize:   readAhead,
 		WriteBufferPool:  writeBuffers,
 		CheckOrigin:      o.CheckOrigin,
 		Subprotocols:     o.Subprotocols,
@@ -44,14 +45,21 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o UpgradeOptions) (*Conn, e
 	if err != nil {
 		return nil, fmt.Errorf("upgrade to WebSocket: %w", err)
 	}
-	return newConn(conn, hijack.socket, false, o.Limits), nil
+	c := newConn(conn, hijack.socket, false, o.Limits)
+	c.buffered = hijack.buffered
+	return c, nil
 }
 
-// hijacker puts our socket below gorilla's connection.
+// hijacker puts our socket below gorilla's connection, and between the two a
+// buffer that gorilla takes over.
 type hijacker struct {
 	http.ResponseWriter
-	socket *socket
+	socket   *socket
+	buffered *bufio.Reader
 }
+
+// headersAhead is the size of that buffer: the least that gorilla takes over.
+const headersAhead = 257
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
@@ -59,5 +67,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.socket = &socket{Conn: conn}
-	return h.socket, rw, nil
+	h.socket.ahead.reader = quiet.NewReader(conn, &h.socket.ahead)
+	if h.socket.ahead.reader == nil || rw.Reader.Buffered() > 0 { // which gorilla refuses
+		return h.socket, rw, nil
+	}
+	h.buffered = bufio.NewReaderSize(h.socket, headersAhead)
+	return h.socket, bufio.NewReadWriter(h.buffered, rw.Writer), nil
 }

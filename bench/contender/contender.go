@@ -1,5 +1,5 @@
-// Package contender has everyone who takes part: each echoes a text, by a server
-// and by one connection of a client.
+// Package contender has everyone whose calls are measured: each echoes a text,
+// by a server and by one connection of a client.
 package contender
 
 import (

@@ -16,6 +16,9 @@ import (
 type Ready struct {
 	// Address is where a server listens.
 	Address string `json:"address,omitempty"`
+	// Orders is where a server that fans out takes orders: it publishes once for
+	// each byte that comes.
+	Orders string `json:"orders,omitempty"`
 	// Versions are of what only the process itself knows.
 	Versions map[string]string `json:"versions,omitempty"`
 	// Seconds is how long it took to get ready, of a process that holds connections.
@@ -49,11 +52,15 @@ type Counts struct {
 
 // Outcome is what a load did.
 type Outcome struct {
-	// Calls is how many were answered. A failed call ends the process instead.
+	// Calls is how many were answered; of a fan-out, how many deliveries there
+	// were. A failed call ends the process instead.
 	Calls int64 `json:"calls"`
+	// Lost is how many deliveries of a fan-out there should have been and were not.
+	Lost int64 `json:"lost,omitempty"`
 	// Seconds is from the first call to the last answer.
 	Seconds float64 `json:"seconds"`
-	// P50, P99 and P999 are percentiles of the time of a call, in microseconds.
+	// P50, P99 and P999 are percentiles of the time of a call, or until all
+	// subscribers have a publication, in microseconds.
 	P50  float64 `json:"p50"`
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p999"`

@@ -144,10 +144,8 @@ func measure(n int, work func(i int, h *Histogram) error) (control.Outcome, erro
 	return control.Outcome{
 		Calls:   total.Total(),
 		Seconds: took.Seconds(),
-		P50:     microseconds(total.Quantile(0.5)),
-		P99:     microseconds(total.Quantile(0.99)),
-		P999:    microseconds(total.Quantile(0.999)),
+		P50:     total.Microseconds(0.5),
+		P99:     total.Microseconds(0.99),
+		P999:    total.Microseconds(0.999),
 	}, nil
 }
-
-func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

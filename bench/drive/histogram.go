@@ -50,6 +50,11 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return middleOf(buckets - 1)
 }
 
+// Microseconds is Quantile as a number.
+func (h *Histogram) Microseconds(q float64) float64 {
+	return float64(h.Quantile(q)) / float64(time.Microsecond)
+}
+
 // bucketOf is exact below 128 ns; above, the top seven bits choose.
 func bucketOf(d time.Duration) int {
 	v := uint64(max(d, 0))

@@ -64,13 +64,17 @@ func openAll(ctx context.Context, c contender.Contender, address string, n int) 
 }
 
 func target(ctx context.Context, address string, i int) contender.Target {
-	source := net.IPv4(127, 0, 0, byte(2+i%sources))
 	return contender.Target{
 		Context: ctx,
-		Dialer:  &net.Dialer{LocalAddr: &net.TCPAddr{IP: source}},
+		Dialer:  dialerOf(i),
 		Address: address,
 		Text:    strings.Repeat("x", 64),
 	}
+}
+
+// dialerOf opens the connection i, from the source whose turn it is.
+func dialerOf(i int) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%sources))}}
 }
 
 // openUsed opens a connection and makes a call on it, so that what is made on

@@ -1,5 +1,6 @@
 // Package process is what runs in the processes of a measurement: a server that
-// echoes, a load, connections that are held open. Package run starts them.
+// echoes or publishes, a load, subscribers, connections that are held open.
+// Package run starts them.
 package process
 
 import (

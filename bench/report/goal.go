@@ -13,6 +13,7 @@ type goal struct {
 	metric          Metric
 	of, over        string
 	atLeast, atMost float64 // zero is no bound
+	none            bool    // not even in the worst round
 }
 
 var goals = []goal{
@@ -28,6 +29,14 @@ var goals = []goal{
 	{says: "5,000 calls/s: JSON as it comes, p99 over gRPC's", benchmark: "latency", load: "64 B, 5,000 calls/s", metric: P99, of: "arpc", over: "grpc", atMost: 0.4},
 	{says: "Idle, TCP: bytes per connection", benchmark: "idle", load: "10,000 connections", metric: Collected, of: "arpc", atMost: 6000},
 	{says: "Idle, WebSocket: bytes per connection", benchmark: "idle", load: "10,000 connections", metric: Collected, of: "arpc-ws", atMost: 9000},
+	{says: "Fan-out to 1,000, 16 in flight: deliveries/s over the limit", benchmark: "fanout", load: "1,000 subscribers, 16 in flight", metric: Rate, of: "arpc", over: "raw-coalesced", atLeast: 0.8},
+	{says: "Fan-out to 5,000, 16 in flight: deliveries/s over the limit", benchmark: "fanout", load: "5,000 subscribers, 16 in flight", metric: Rate, of: "arpc", over: "raw-coalesced", atLeast: 0.8},
+	{says: "Fan-out to 1,000, 16 in flight: deliveries/s over the gorilla hub's", benchmark: "fanout", load: "1,000 subscribers, 16 in flight", metric: Rate, of: "arpc", over: "gorilla-hub", atLeast: 4},
+	{says: "Fan-out to 5,000, 16 in flight: deliveries/s over the gorilla hub's", benchmark: "fanout", load: "5,000 subscribers, 16 in flight", metric: Rate, of: "arpc", over: "gorilla-hub", atLeast: 4},
+	{says: "Fan-out to 1,000, 1 in flight: server CPU per delivery over one raw write", benchmark: "fanout", load: "1,000 subscribers, 1 in flight", metric: ServerCPU, of: "arpc", over: "raw", atMost: 1.15},
+	{says: "Fan-out to 5,000, 1 in flight: server CPU per delivery over one raw write", benchmark: "fanout", load: "5,000 subscribers, 1 in flight", metric: ServerCPU, of: "arpc", over: "raw", atMost: 1.15},
+	{says: "Fan-out to 1,000, 16 in flight: lost deliveries", benchmark: "fanout", load: "1,000 subscribers, 16 in flight", metric: Lost, of: "arpc", none: true},
+	{says: "Fan-out to 5,000, 16 in flight: lost deliveries", benchmark: "fanout", load: "5,000 subscribers, 16 in flight", metric: Lost, of: "arpc", none: true},
 }
 
 // value is what the goal bounds; false if it was not measured.
@@ -35,6 +44,9 @@ func (g goal) value(r Results) (float64, bool) {
 	l, ok := r[g.benchmark].load(g.load)
 	if !ok {
 		return 0, false
+	}
+	if g.none {
+		return l.most(g.of, g.metric)
 	}
 	of, ok := l.median(g.of, g.metric)
 	if g.over == "" || !ok {
@@ -46,7 +58,10 @@ func (g goal) value(r Results) (float64, bool) {
 
 // bound is the goal in a cell of a table.
 func (g goal) bound() string {
-	if g.atLeast > 0 {
+	switch {
+	case g.none:
+		return "none"
+	case g.atLeast > 0:
 		return "≥ " + number(g.atLeast, true)
 	}
 	return "≤ " + number(g.atMost, true)
@@ -59,7 +74,7 @@ func (g goal) verdict(r Results) (measured, reached string) {
 	switch {
 	case !ok:
 		return "–", "not measured"
-	case g.atLeast > 0 && v < g.atLeast, g.atMost > 0 && v > g.atMost:
+	case g.none && v > 0, g.atLeast > 0 && v < g.atLeast, g.atMost > 0 && v > g.atMost:
 		return number(v, true), "**no**"
 	default:
 		return number(v, true), "yes"

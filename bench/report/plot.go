@@ -20,6 +20,9 @@ var plots = []plot{
 	{file: "bench-ws-64.svg", title: "Calls/s over WebSocket, 64 B, 8 connections × 10 callers", benchmark: "ws", load: "64 B, 8 × 10", metric: Rate},
 	{file: "bench-latency.svg", title: "99 % of 5,000 calls/s took at most, µs", benchmark: "latency", load: "64 B, 5,000 calls/s", metric: P99},
 	{file: "bench-idle.svg", title: "Resident bytes per idle connection", benchmark: "idle", load: "10,000 connections", metric: Collected},
+	{file: "bench-fanout-1k.svg", title: "Deliveries/s to 1,000 subscribers, 16 publications in flight", benchmark: "fanout", load: "1,000 subscribers, 16 in flight", metric: Rate},
+	{file: "bench-fanout-5k.svg", title: "Deliveries/s to 5,000 subscribers, 16 publications in flight", benchmark: "fanout", load: "5,000 subscribers, 16 in flight", metric: Rate},
+	{file: "bench-fanout-1k-1.svg", title: "Server's CPU time per delivery to 1,000 subscribers, one publication at a time, µs", benchmark: "fanout", load: "1,000 subscribers, 1 in flight", metric: ServerCPU},
 }
 
 // PlotCount is how many plots a page with all results has.

@@ -67,6 +67,13 @@ func TestGoalsAreJudgedFromBothSides(t *testing.T) {
 			t.Errorf("%v over %v: %s, want %s", test.of, test.over, got, test.want)
 		}
 	}
+	for lost, want := range map[float64]string{0: "yes", 1: "**no**"} {
+		none := goal{benchmark: "b", load: "l", metric: Lost, of: "a", none: true}
+		worst := Results{"b": {Loads: []Load{{Name: "l", Contenders: []Contender{contenderOf("a", Lost, 0, 0, lost)}}}}}
+		if _, got := none.verdict(worst); got != want {
+			t.Errorf("%v lost in the worst round: %s, want %s", lost, got, want)
+		}
+	}
 	if _, got := least.verdict(Results{}); got != "not measured" {
 		t.Errorf("nothing: %s", got)
 	}

@@ -15,7 +15,8 @@ import (
 type Metric string
 
 // The metrics. Those per call are of the time between the first call and the
-// last answer.
+// last answer. Where a publication goes to many, a call is one delivery, and
+// percentiles are of the time until all have it.
 const (
 	Rate        Metric = "callsPerSecond"
 	P50         Metric = "p50us"             // microseconds that half of the calls took at most
@@ -26,6 +27,7 @@ const (
 	Reads       Metric = "serverReads"       // system calls of the server that read, per call
 	Writes      Metric = "serverWrites"      // the same of those that write
 	Allocations Metric = "serverAllocations" // objects the server allocated per call
+	Lost        Metric = "lost"              // deliveries that never came
 	Resident    Metric = "residentBytes"     // of the server per connection, as it is
 	Collected   Metric = "collectedBytes"    // the same after its garbage was collected
 	Opened      Metric = "openedPerSecond"   // connections, each with one call
@@ -131,6 +133,16 @@ func (l Load) median(contender string, m Metric) (float64, bool) {
 	return 0, false
 }
 
+// most is the largest value of a contender's rounds; false if it was not measured.
+func (l Load) most(contender string, m Metric) (float64, bool) {
+	for _, c := range l.Contenders {
+		if c.Name == contender {
+			return c.Most(m)
+		}
+	}
+	return 0, false
+}
+
 // Median is the median of the rounds; false if m was not measured.
 func (c Contender) Median(m Metric) (float64, bool) {
 	values := c.sorted(m)
@@ -139,6 +151,15 @@ func (c Contender) Median(m Metric) (float64, bool) {
 		return 0, false
 	}
 	return (values[(n-1)/2] + values[n/2]) / 2, true
+}
+
+// Most is the largest value of all rounds; false if m was not measured.
+func (c Contender) Most(m Metric) (float64, bool) {
+	values := c.sorted(m)
+	if len(values) == 0 {
+		return 0, false
+	}
+	return values[len(values)-1], true
 }
 
 // sorted are the values of all rounds.

@@ -35,6 +35,14 @@ var columns = map[string][]column{
 		median("before a collection", Resident), median("opened/s", Opened),
 		median("server µs/open", ServerCPU),
 	},
+	"fanout": {
+		median("deliveries/s", Rate), spread("min–max", Rate),
+		ratio("× gorilla-hub", Rate, "gorilla-hub"), ratio("× socket.io", Rate, "socket.io"), ratio("× raw-coalesced", Rate, "raw-coalesced"),
+		median("server µs/delivery", ServerCPU), ratio("µs × raw", ServerCPU, "raw"), median("load µs/delivery", ClientCPU),
+		median("writes/delivery", Writes),
+		median("p50 µs to all", P50), median("p99 µs to all", P99),
+		most("lost", Lost),
+	},
 }
 
 // costs are what a call takes.
@@ -58,6 +66,17 @@ func spread(head string, m Metric) column {
 			return ""
 		}
 		return number(values[0], true) + "–" + number(values[len(values)-1], true)
+	}}
+}
+
+// most is of the worst round.
+func most(head string, m Metric) column {
+	return column{head, func(_ Load, c Contender) string {
+		v, ok := c.Most(m)
+		if !ok {
+			return ""
+		}
+		return thousands(int64(math.Round(v)))
 	}}
 }
 

@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/seed-fbfaa03e/arpc/bench/contender"
 	"github.com/seed-fbfaa03e/arpc/bench/control"
 )
 
@@ -87,29 +87,43 @@ type programs struct {
 	profiles string
 }
 
-func (p programs) server(ctx context.Context, c contender.Contender, l load) *exec.Cmd {
-	if c.Server != nil {
-		return p.node(ctx, c.Server)
+func (p programs) server(ctx context.Context, who party, l load) *exec.Cmd {
+	args, node := []string{"serve"}, slices.Clone(who.server)
+	if size := strconv.Itoa(l.size); l.fansOut() {
+		args, node = []string{"publish", "-size", size}, append(node, size)
 	}
-	args := []string{"serve"}
+	if who.server != nil {
+		return p.node(ctx, node)
+	}
 	if p.profiles != "" {
-		name := fmt.Sprintf("%s-%d-%dx%d.prof", c.Name, l.size, l.connections, l.callers)
-		args = append(args, "-profile", filepath.Join(p.profiles, name))
+		args = append(args, "-profile", filepath.Join(p.profiles, profileOf(who, l)))
 	}
-	return p.command(ctx, append(args, c.Name))
+	return p.command(ctx, append(args, who.name))
 }
 
-func (p programs) load(ctx context.Context, c contender.Contender, l load, address string) *exec.Cmd {
+func profileOf(who party, l load) string {
+	if l.fansOut() {
+		return fmt.Sprintf("%s-fanout-%dx%d.prof", who.name, l.connections, l.window)
+	}
+	return fmt.Sprintf("%s-%d-%dx%d.prof", who.name, l.size, l.connections, l.callers)
+}
+
+func (p programs) load(ctx context.Context, who party, l load, to control.Ready) *exec.Cmd {
 	size, connections, callers := strconv.Itoa(l.size), strconv.Itoa(l.connections), strconv.Itoa(l.callers)
 	switch {
 	case l.idle:
-		return p.command(ctx, []string{"hold", "-connections", connections, c.Name, address})
-	case c.Load != nil:
-		return p.node(ctx, append(c.Load[:len(c.Load):len(c.Load)], address, size, connections, callers))
+		return p.command(ctx, []string{"hold", "-connections", connections, who.name, to.Address})
+	case l.fansOut():
+		return p.command(ctx, []string{
+			"subscribe", "-size", size, "-subscribers", connections, "-window", strconv.Itoa(l.window),
+			who.name, to.Address, to.Orders,
+		})
+	case who.load != nil:
+		return p.node(ctx, append(slices.Clone(who.load), to.Address, size, connections, callers))
 	}
 	return p.command(ctx, []string{
 		"load", "-size", size, "-connections", connections, "-callers", callers,
-		"-rate", strconv.Itoa(l.rate), c.Name, address,
+		"-rate", strconv.Itoa(l.rate), who.name, to.Address,
 	})
 }
 

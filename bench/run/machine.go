@@ -38,6 +38,7 @@ func modelOf(cpuinfo string) string {
 var compared = map[string]string{
 	"google.golang.org/grpc":       "gRPC-Go",
 	"github.com/gorilla/websocket": "gorilla/websocket",
+	"github.com/olahol/melody":     "melody",
 }
 
 // versionsOf are what this program was built from, and what the programs that

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed-fbfaa03e/arpc/bench/contender"
 	"github.com/seed-fbfaa03e/arpc/bench/control"
 	"github.com/seed-fbfaa03e/arpc/bench/report"
 )
@@ -22,11 +21,11 @@ type meter struct {
 }
 
 // measure puts one contender under one load, in processes of their own.
-func (m meter) measure(ctx context.Context, c contender.Contender, l load) (measured report.Measurement, err error) {
+func (m meter) measure(ctx context.Context, who party, l load) (measured report.Measurement, err error) {
 	bound := grace + time.Duration((m.warmup+m.seconds)*float64(time.Second))
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	server, err := start(ctx, m.server(ctx, c, l))
+	server, err := start(ctx, m.server(ctx, who, l))
 	if err != nil {
 		return nil, err
 	}
@@ -35,13 +34,13 @@ func (m meter) measure(ctx context.Context, c contender.Contender, l load) (meas
 		m.versions[name] = version
 	}
 	if l.idle {
-		return m.holdIdle(ctx, c, l, server)
+		return m.holdIdle(ctx, who, l, server)
 	}
-	return m.makeCalls(ctx, c, l, server)
+	return m.makeCalls(ctx, who, l, server)
 }
 
-func (m meter) makeCalls(ctx context.Context, c contender.Contender, l load, server *child) (_ report.Measurement, err error) {
-	client, err := start(ctx, m.load(ctx, c, l, server.ready.Address))
+func (m meter) makeCalls(ctx context.Context, who party, l load, server *child) (_ report.Measurement, err error) {
+	client, err := start(ctx, m.load(ctx, who, l, server.ready))
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +61,13 @@ func (m meter) makeCalls(ctx context.Context, c contender.Contender, l load, ser
 		return nil, err
 	}
 	if outcome.Calls == 0 {
-		return nil, fmt.Errorf("%s answered nothing", c.Name)
+		return nil, fmt.Errorf("%s answered nothing", who.name)
 	}
-	return measurement(outcome, before, after), nil
+	result := measurement(outcome, before, after)
+	if l.fansOut() {
+		result[report.Lost] = float64(outcome.Lost)
+	}
+	return result, nil
 }
 
 // reading is what both sides have used so far.
@@ -105,7 +108,7 @@ func measurement(o control.Outcome, before, after reading) report.Measurement {
 
 // holdIdle opens connections that do nothing after one call, and looks at what
 // the server grew by.
-func (m meter) holdIdle(ctx context.Context, c contender.Contender, l load, server *child) (_ report.Measurement, err error) {
+func (m meter) holdIdle(ctx context.Context, who party, l load, server *child) (_ report.Measurement, err error) {
 	empty, err := residentCollected(server)
 	if err != nil {
 		return nil, err
@@ -114,7 +117,7 @@ func (m meter) holdIdle(ctx context.Context, c contender.Contender, l load, serv
 	if err != nil {
 		return nil, err
 	}
-	holder, err := start(ctx, m.load(ctx, c, l, server.ready.Address))
+	holder, err := start(ctx, m.load(ctx, who, l, server.ready))
 	if err != nil {
 		return nil, err
 	}

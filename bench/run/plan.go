@@ -15,9 +15,10 @@ type benchmark struct {
 // A load is what the contenders are put under.
 type load struct {
 	name        string
-	size        int // bytes of text in a call
+	size        int // bytes of text in a call, or a publication
 	connections int
 	callers     int      // calls in flight on each
+	window      int      // publications in flight to all connections, which are subscribers; zero makes calls
 	rate        int      // calls a second in all; zero makes as many as answers come
 	idle        bool     // connections are only held
 	also        []string // contenders of this load alone
@@ -38,6 +39,9 @@ func calls(single []string) []load {
 		{name: "1 KiB, 64 × 10", size: 1024, connections: 64, callers: 10},
 	}
 }
+
+// fansOut says that the connections are subscribers.
+func (l load) fansOut() bool { return l.window > 0 }
 
 var benchmarks = []benchmark{
 	{
@@ -60,6 +64,17 @@ var benchmarks = []benchmark{
 		contenders: []string{"arpc", "arpc-ws", "grpc", "net-rpc", "gorilla", "socket.io"},
 		loads:      []load{{name: "10,000 connections", connections: 10000, idle: true}},
 	},
+	{
+		name: "fanout",
+		// Those that goals compare follow each other: what else the machine does changes with time.
+		contenders: []string{"raw-coalesced", "arpc", "raw", "gorilla-hub", "arpc-base", "melody", "socket.io"},
+		loads: []load{
+			{name: "1,000 subscribers, 16 in flight", size: 128, connections: 1000, window: 16},
+			{name: "5,000 subscribers, 16 in flight", size: 128, connections: 5000, window: 16},
+			{name: "1,000 subscribers, 1 in flight", size: 128, connections: 1000, window: 1},
+			{name: "5,000 subscribers, 1 in flight", size: 128, connections: 5000, window: 1},
+		},
+	},
 }
 
 func benchmarkNamed(name string) (benchmark, error) {
@@ -68,7 +83,7 @@ func benchmarkNamed(name string) (benchmark, error) {
 			return b, nil
 		}
 	}
-	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency and idle", name)
+	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency, idle and fanout", name)
 }
 
 // narrow keeps the loads and contenders that were asked for.

@@ -32,6 +32,10 @@ func figures(l load, m report.Measurement) string {
 	if l.idle {
 		return fmt.Sprintf("%8.0f bytes/connection  %6.0f opened/s", m[report.Collected], m[report.Opened])
 	}
+	if l.fansOut() {
+		return fmt.Sprintf("%8.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  server %6.2f µs/delivery  lost %.0f",
+			m[report.Rate], m[report.P50], m[report.P99], m[report.ServerCPU], m[report.Lost])
+	}
 	return fmt.Sprintf("%8.0f calls/s  p50 %6.0f µs  p99 %6.0f µs  server %6.2f µs/call",
 		m[report.Rate], m[report.P50], m[report.P99], m[report.ServerCPU])
 }

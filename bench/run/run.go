@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/seed-fbfaa03e/arpc/bench/contender"
 	"github.com/seed-fbfaa03e/arpc/bench/report"
 )
 
@@ -28,7 +27,7 @@ type settings struct {
 // Main measures a benchmark: run NAME [flags].
 func Main(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("run what? There are echo, ws, latency and idle")
+		return errors.New("run what? There are echo, ws, latency, idle and fanout")
 	}
 	b, err := benchmarkNamed(args[0])
 	if err != nil {
@@ -101,26 +100,26 @@ func (s settings) measureAll(ctx context.Context, b benchmark) (report.Section, 
 
 func (s settings) measureLoad(ctx context.Context, m meter, b benchmark, l load, p *progress) (report.Load, error) {
 	measured := report.Load{Name: l.name}
-	everyone := make([]contender.Contender, 0, len(b.under(l)))
+	everyone := make([]party, 0, len(b.under(l)))
 	for _, name := range b.under(l) {
-		c, err := contender.Named(name)
+		who, err := l.party(name)
 		if err != nil {
 			return measured, err
 		}
-		everyone = append(everyone, c)
-		measured.Contenders = append(measured.Contenders, report.Contender{Name: c.Name, About: c.About})
+		everyone = append(everyone, who)
+		measured.Contenders = append(measured.Contenders, report.Contender{Name: who.name, About: who.about})
 	}
 	for round := range s.rounds {
-		for i, c := range everyone {
-			result, err := m.measure(ctx, c, l)
+		for i, who := range everyone {
+			result, err := m.measure(ctx, who, l)
 			if ctx.Err() != nil { // whatever else failed did because of that
 				return measured, errors.New("interrupted, nothing was written")
 			}
 			if err != nil {
-				return measured, fmt.Errorf("%s, %s: %w", l.name, c.Name, err)
+				return measured, fmt.Errorf("%s, %s: %w", l.name, who.name, err)
 			}
 			measured.Contenders[i].Rounds = append(measured.Contenders[i].Rounds, result)
-			p.tell(l, c.Name, round+1, s.rounds, result)
+			p.tell(l, who.name, round+1, s.rounds, result)
 		}
 	}
 	return measured, nil

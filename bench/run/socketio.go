@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/seed-fbfaa03e/arpc/bench/contender"
 )
 
 // socketIOFolder has the programs of the contender that is not written in Go,
@@ -34,7 +32,7 @@ func install(ctx context.Context, root string, b benchmark) error {
 func (b benchmark) needsNode() bool {
 	for _, l := range b.loads {
 		for _, name := range b.under(l) {
-			if c, err := contender.Named(name); err == nil && c.Server != nil {
+			if who, err := l.party(name); err == nil && who.server != nil {
 				return true
 			}
 		}

@@ -14,8 +14,22 @@ const module = "github.com/seed-fbfaa03e/arpc"
 const (
 	gorilla = "github.com/gorilla/websocket"
 	gin     = "github.com/gin-gonic/gin"
+	rate    = "golang.org/x/time"
 	bbolt   = "go.etcd.io/bbolt"
+
+	messagePack = "github.com/vmihailenco/msgpack/v5"
+	cbor        = "github.com/fxamacker/cbor/v2"
+	protobuf    = "google.golang.org/protobuf"
+	prometheus  = "github.com/prometheus/client_golang"
+	otel        = "go.opentelemetry.io/otel"
 )
+
+// prometheusPulls is what comes along with Prometheus.
+var prometheusPulls = []string{
+	"github.com/beorn7/perks", "github.com/cespare/xxhash", "github.com/munnerz/goautoneg",
+	"github.com/prometheus/client_model", "github.com/prometheus/common", "github.com/prometheus/procfs",
+	"golang.org/x/sys", protobuf,
+}
 
 // A room is a folder of the module with everything below it, up to a deeper
 // room. Imports point from a higher layer to a lower one, never sideways:
@@ -31,17 +45,26 @@ type room struct {
 // rooms is the house, from the ground up. A package below none of these has no
 // place yet: give it one here, on the lowest layer it can live on.
 var rooms = []room{
+	{path: "internal/quiet", layer: -1},
+
 	{path: "wire", layer: 0},
 	{path: "codec", layer: 0},
 	{path: "topic", layer: 0},
 	{path: "ws", layer: 0, names: []string{gorilla}},
 
+	{path: "codec/msgpack", layer: 1, names: []string{messagePack}, pulls: []string{"github.com/vmihailenco/tagparser/v2"}},
+	{path: "codec/cbor", layer: 1, names: []string{cbor}, pulls: []string{"github.com/x448/float16"}},
+	{path: "codec/protobuf", layer: 1, names: []string{protobuf}},
+
 	{path: ".", layer: 1, pulls: []string{gorilla}},
 
 	{path: "internal/feed", layer: 2, pulls: []string{gorilla}},
+	{path: "pool", layer: 2, pulls: []string{gorilla}},
 
 	{path: "coder", layer: 3, pulls: []string{gorilla}},
-	{path: "middleware", layer: 3, pulls: []string{gorilla}},
+	{path: "middleware", layer: 3, names: []string{rate}, pulls: []string{gorilla}},
+	{path: "middleware/metrics", layer: 4, names: []string{prometheus}, pulls: append([]string{gorilla}, prometheusPulls...)},
+	{path: "middleware/otel", layer: 4, names: []string{otel}, pulls: []string{gorilla, "github.com/cespare/xxhash"}},
 	{path: "server", layer: 3, pulls: []string{gorilla}},
 	{path: "pubsub/broker", layer: 3, pulls: []string{gorilla}},
 	{path: "pubsub/checker", layer: 3},
@@ -57,6 +80,8 @@ var rooms = []room{
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
+	{path: "internal/scenarios", layer: 6, leaf: true},
+	{path: "arpctest", layer: 6, leaf: true},
 }
 
 // testOnly are the third-party modules any package's tests may import.

@@ -1,10 +1,31 @@
 import { defineConfig } from "vitest/config";
 
+// `unit` reads the sources and needs nothing but Node. `package` packs and installs the package
+// first and tries that: with compilers, in other runtimes and in Chromium, against the Go server.
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     restoreMocks: true,
-    // The pack test installs a package and runs the compiler.
-    testTimeout: 20_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/package/**", "test/runtimes/**"],
+          // Some install or hash much on a busy machine.
+          testTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "package",
+          include: ["test/package/*.test.ts", "test/runtimes/*.test.ts"],
+          globalSetup: ["test/package/install.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
   },
 });

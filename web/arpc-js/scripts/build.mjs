@@ -1,25 +1,42 @@
-// Builds dist/index.js (ESM, with its names and lines: the user's bundler minifies) and dist/arpc.js
+// Builds the ESM entries (with their names and lines: the user's bundler minifies) and dist/arpc.js
 // (one file for <script>, global `arpc`). The declarations are tsc's.
+import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { entries } from "./entries.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const common = {
   absWorkingDir: root,
-  entryPoints: ["src/index.ts"],
   bundle: true,
   target: "es2022",
   sourcemap: true,
   logLevel: "warning",
 };
 
-// Constants are inlined here, where they are known to be some: in a bundle of a bundle they no
-// longer are, which costs a page 140 bytes.
-await build({ ...common, format: "esm", minifySyntax: true, outfile: "dist/index.js" });
+// Pieces and declarations of sources that are gone must not be packed.
+await rm(new URL("../dist", import.meta.url), { recursive: true, force: true });
+
+// What entries share is in pieces of its own, so that they share its classes too. Constants are
+// inlined here, where they are known to be some: in a bundle of a bundle they no longer are, which
+// costs a page 140 bytes.
 await build({
   ...common,
+  entryPoints: Object.fromEntries(
+    Object.entries(entries).map(([name, { source }]) => [name, source]),
+  ),
+  outdir: "dist",
+  chunkNames: "shared-[hash]",
+  format: "esm",
+  splitting: true,
+  minifySyntax: true,
+  external: ["react"],
+});
+await build({
+  ...common,
+  entryPoints: [entries.index.source],
+  outfile: "dist/arpc.js",
   format: "iife",
   globalName: "arpc",
   minify: true,
-  outfile: "dist/arpc.js",
 });

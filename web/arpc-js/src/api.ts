@@ -12,7 +12,9 @@ export interface ApiShape {
 
 /** The types of one method. */
 export interface Exchange {
+  /** What is asked with; undefined if nothing is. */
   request: unknown;
+  /** What is answered with; undefined if nothing is. */
   reply: unknown;
 }
 

@@ -1,3 +1,4 @@
+import type { ArpcError } from "./errors.ts";
 import { Pending, type WaitOptions } from "./pending.ts";
 import { Timer } from "./timer.ts";
 import type { Frame } from "./wire.ts";
@@ -9,6 +10,8 @@ export class Calls {
   #seq = 0n;
   /** How many the peer may be working on. */
   inflight = 0;
+  /** Why there is no connection: what a call that waits for one in vain fails because of. */
+  obstacle: ArpcError | undefined;
 
   // One timer for all deadlines, set for the nearest. It is not reset when a call is answered: it
   // fires, finds nothing due, and is set for what is the nearest then.
@@ -66,8 +69,10 @@ export class Calls {
     const now = performance.now();
     this.#nearest = Infinity;
     for (const pending of this.#pending.values()) {
-      if (pending.deadline <= now) pending.fail("deadline_exceeded", "no answer in time");
-      else this.#watch(pending.deadline);
+      if (pending.deadline <= now) {
+        const cause = pending.conn ? undefined : this.obstacle;
+        pending.fail("deadline_exceeded", "no answer in time", cause);
+      } else this.#watch(pending.deadline);
     }
   }
 }

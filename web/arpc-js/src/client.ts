@@ -10,12 +10,21 @@ import type {
 } from "./api.ts";
 import { Calls } from "./calls.ts";
 import { type BodyKind, decodeBody, decodeObject, encodeBody, type Payload } from "./codec.ts";
+import type { Pipe, PipeOwner } from "./coder.ts";
 import type { Conn } from "./conn.ts";
 import { type ClientState, Dialer, type StateDetail } from "./dialer.ts";
 import { Emitter } from "./emitter.ts";
 import { ArpcError } from "./errors.ts";
 import { type HandleOptions, type Handler, type Middleware, Router } from "./handler.ts";
-import { HELLO_TIMEOUT, METHOD_GOAWAY, METHOD_TOKEN, PROTOCOL_PREFIX, positive } from "./hello.ts";
+import {
+  CAPABILITIES,
+  HELLO_TIMEOUT,
+  type Hello,
+  METHOD_GOAWAY,
+  METHOD_TOKEN,
+  PROTOCOL_PREFIX,
+  positive,
+} from "./hello.ts";
 import { Inbound } from "./inbound.ts";
 import {
   type CallOptions,
@@ -26,7 +35,9 @@ import {
   withDefaults,
 } from "./options.ts";
 import { Outbox, type Outgoing, tooBig } from "./outbox.ts";
+import { watchPage } from "./page.ts";
 import { aborted, Pending, type WaitOptions } from "./pending.ts";
+import { refuseStream } from "./refuse.ts";
 import type { SocketConstructor } from "./socket.ts";
 import { checked, encodeRefusal } from "./structured.ts";
 import {
@@ -39,7 +50,6 @@ import {
   encodeFrame,
   encodeText,
   FLAG_ASYNC,
-  FLAG_ERROR,
   FLAG_OUTSIDE,
   type Frame,
   type FrameError,
@@ -48,6 +58,18 @@ import {
   kindOf,
   STREAM_END,
 } from "./wire.ts";
+
+/** How a request of the client's own is sent. */
+export interface RequestOptions extends WaitOptions {
+  /** The connection to use, ready or not; without it the request waits for one. */
+  readonly conn?: Conn | undefined;
+  /** Whether it is one of the protocol itself, which no session counts. */
+  readonly outside?: boolean | undefined;
+  /** The method and body of the request for a connection that knows another form of it. */
+  readonly recode?: (conn: Conn) => [method: string, payload: Payload] | undefined;
+  /** Told of the answer before what is behind it arrives; the promise tells later. Must not throw. */
+  readonly answered?: Pending["answered"];
+}
 
 /** Longest that a server can keep a client away, in ms. */
 const MAX_AWAY = 60_000;
@@ -68,12 +90,13 @@ export class Client<A extends ApiShape = ApiShape> {
   readonly #calls: Calls;
   readonly #dialer: Dialer;
   #reporting = false;
+  #unwatch: (() => void) | undefined;
 
   /** @internal */
   constructor(url: string, Socket: SocketConstructor, options: ClientOptions) {
-    const settings = withDefaults(options);
     const report = (error: unknown): void => this.report(error);
-    const changed = (): void => this.#progress();
+    const settings = withDefaults(options, report);
+    const changed = (): void => this.progress();
     const inflight = (): number => this.#calls.inflight;
     this.settings = settings;
     this.#emitter = new Emitter(report);
@@ -81,24 +104,36 @@ export class Client<A extends ApiShape = ApiShape> {
     this.#outbox = new Outbox(settings);
     this.#calls = new Calls((call) => {
       this.#outbox.delete(call);
-      this.#progress();
+      this.progress();
     });
     this.#dialer = new Dialer(url, Socket, settings, {
       frame: (frame, conn) => this.#dispatch(frame, conn),
+      pipe: (owner) => this.pipe(owner),
+      hello: (token) => this.hello(token),
+      agreed: (conn) => this.agreed(conn),
       greet: (conn) => this.greet(conn),
       renew: (token, conn) => this.#renew(token, conn),
       isIdle: () => inflight() === 0,
-      isDone: () => inflight() + this.#inbound.open === 0,
+      isDone: () => inflight() + this.#inbound.open + this.busy === 0,
       changed: (...change) => this.#changed(...change),
       report,
     });
+  }
+
+  /** Dials for the first time. @internal */
+  start(): void {
+    this.#unwatch = watchPage(this.#dialer);
     void this.#dialer.dial();
-    listen("addEventListener", this.#onOnline);
   }
 
   /** Where the client is. */
   get state(): ClientState {
     return this.#dialer.state;
+  }
+
+  /** What went with the last change of `state`: the same object until the next. */
+  get detail(): StateDetail {
+    return this.#dialer.detail;
   }
 
   /** Listens to an event; returns the undo. */
@@ -173,12 +208,17 @@ export class Client<A extends ApiShape = ApiShape> {
    */
   close(): void {
     if (this.state === "closed") return;
-    listen("removeEventListener", this.#onOnline);
+    this.#unwatch?.();
     this.#dialer.close();
     this.#outbox.clear();
     this.#calls.fail(true, "the client was closed");
     this.#calls.close();
     this.#emitter.clear();
+  }
+
+  /** Calls the listeners of an event; false if it has none. @internal */
+  protected emit<E extends keyof ClientEvents>(event: E, ...args: ClientEvents[E]): boolean {
+    return this.#emitter.emit(event, ...args);
   }
 
   /** Tells an error that no promise tells. @internal */
@@ -205,21 +245,26 @@ export class Client<A extends ApiShape = ApiShape> {
 
   /**
    * Sends a request; resolves with the answer, which may be an error, or rejects with ours.
-   * @param conn the connection to use, ready or not; without it the request waits for one.
    * @internal
    */
   protected request(
     method: string,
     payload: Payload,
-    { timeout = this.settings.timeout, signal }: WaitOptions,
-    conn?: Conn,
-    flag = 0,
+    { timeout = this.settings.timeout, signal, conn, outside, recode, answered }: RequestOptions,
   ): Promise<Frame> {
-    if (this.state === "closed") throw new ArpcError("unavailable", "the client is closed");
+    const { refusal } = this;
+    if (refusal && !(conn && this.state !== "closed")) throw refusal;
     if (signal?.aborted) throw aborted(signal.reason);
     const seq = this.#calls.next();
-    const bytes = this.#encode(CMD_REQUEST, flag, method, seq, payload);
+    const bytes = this.#encode(CMD_REQUEST, outside ? FLAG_OUTSIDE : 0, method, seq, payload);
     const call = this.#calls.add(seq, bytes, { timeout, signal });
+    call.answered = answered;
+    call.recode =
+      recode &&
+      ((conn) => {
+        const other = recode(conn);
+        return other && this.#encode(CMD_REQUEST, 0, other[0], seq, other[1]);
+      });
     if (!(conn ? this.#give(call, conn) : this.#send(call))) {
       if (conn) call.fail("unavailable", "the connection was lost");
       else call.fail("resource_exhausted", "the queue is full");
@@ -227,24 +272,51 @@ export class Client<A extends ApiShape = ApiShape> {
     return call.answer;
   }
 
-  /** Whether there is a connection that new work may be given to. @internal */
-  protected get isReady(): boolean {
-    return this.#dialer.ready !== undefined;
+  /** Why what needs a connection must not even wait for one. @internal */
+  protected get refusal(): ArpcError | undefined {
+    if (this.state === "closed") return new ArpcError("unavailable", "the client is closed");
+    const cause = this.#calls.obstacle;
+    if (!cause || !this.settings.failFast) return undefined;
+    return new ArpcError("unavailable", "there is no connection", { cause });
   }
+
+  /** The connection, if new work may be given to it. @internal */
+  protected get ready(): Conn | undefined {
+    return this.#dialer.ready;
+  }
+
+  /** Makes the way of a connection's frames through coders. @internal */
+  protected pipe(_owner: PipeOwner): Pipe | undefined {
+    return undefined;
+  }
+
+  /** What to say in hello. What is built on the client adds its own. @internal */
+  protected hello(token: string | undefined): Hello {
+    const codec = this.settings.codec.name;
+    return { caps: CAPABILITIES, coders: [], codec, token, window: 0 };
+  }
+
+  /** Hello was answered, as `conn.agreed` tells; what is behind the answer comes next. @internal */
+  protected agreed(_conn: Conn): void {}
 
   /** What must be done on a new connection before it is `open`. @internal */
   protected greet(_conn: Conn): Promise<void> | undefined {
     return undefined;
   }
 
+  /** What else a connection that is left waits for. @internal */
+  protected get busy(): number {
+    return 0;
+  }
+
   /** The client is open; what waited has not been sent yet. @internal */
   protected opened(): void {}
 
-  /** The client is no longer open. @internal */
+  /** The connection is gone, whether it was open or not; or the client is closed. @internal */
   protected lost(): void {}
 
-  /** Takes a notify before the handlers do. @internal */
-  protected takeNotify(_frame: Frame): boolean {
+  /** Takes a frame other than a response before the client does; false if it is none of its. @internal */
+  protected take(_frame: Frame, _conn: Conn): boolean {
     return false;
   }
 
@@ -270,8 +342,8 @@ export class Client<A extends ApiShape = ApiShape> {
   /** Sends now, or as soon as it can be; false when it would be too much, or in vain. */
   #send(outgoing: Outgoing): boolean {
     const conn = this.#dialer.ready;
-    if (conn && conn.bufferedAmount > this.settings.maxQueueBytes) return false;
-    return this.#transmit(outgoing) || (this.state !== "closed" && this.#outbox.add(outgoing));
+    if (this.refusal || (conn && conn.bufferedAmount > this.settings.maxQueueBytes)) return false;
+    return this.#transmit(outgoing) || this.#outbox.add(outgoing);
   }
 
   /**
@@ -288,12 +360,13 @@ export class Client<A extends ApiShape = ApiShape> {
 
   #give(outgoing: Outgoing, conn: Conn): boolean {
     // It may have been encoded before the peer said what it takes.
-    const refusal = tooBig(outgoing.bytes, conn.maxBody);
+    const bytes = outgoing.recode?.(conn) ?? outgoing.bytes;
+    const refusal = tooBig(bytes, conn.maxBody);
     if (refusal) {
       outgoing.fail(refusal.code, refusal.message);
       return true;
     }
-    if (!conn.send(outgoing.bytes)) return false;
+    if (!conn.send(bytes)) return false;
     outgoing.conn = conn;
     if (outgoing instanceof Pending) {
       this.#calls.inflight++;
@@ -302,32 +375,31 @@ export class Client<A extends ApiShape = ApiShape> {
     return true;
   }
 
-  /** A call, or what the peer asked for, began or ended: others may have waited for that. */
-  #progress(): void {
+  /** Something began or ended: others may have waited for that. @internal */
+  protected progress(): void {
     this.#dialer.leaveIfDone();
     this.#outbox.flush(this.#transmit, false);
   }
 
-  readonly #onOnline = (): void => this.#dialer.hurry();
-
-  #changed(state: ClientState, detail: StateDetail, before: ClientState): void {
-    if (before === "open" || state === "closed") this.lost();
+  #changed(state: ClientState, detail: StateDetail): void {
+    if (state !== "connecting") this.#calls.obstacle = detail.error;
+    if (state === "waiting" || state === "closed") this.lost();
     if (state === "open") {
       this.opened();
       this.#outbox.flush(this.#transmit, true);
     } else if (state !== "connecting") {
       const reason = detail.error ?? new ArpcError("unavailable", "the client was closed");
       this.#inbound.lost(reason, state === "closed");
-      this.#calls.fail(false, "the connection was lost", reason);
+      this.#calls.fail(this.settings.failFast, "the connection was lost", reason);
     }
     this.#emitter.emit("state", state, detail);
   }
 
   async #renew(token: string, conn: Conn): Promise<number> {
     const payload = { kind: KIND_TEXT, bytes: encodeText(token) } as const;
-    const options = { timeout: HELLO_TIMEOUT };
-    const answer = this.request(METHOD_TOKEN, payload, options, conn, FLAG_OUTSIDE);
-    const { expires } = decodeObject(checked(await answer).body);
+    const options = { timeout: HELLO_TIMEOUT, conn, outside: true };
+    const answer = checked(await this.request(METHOD_TOKEN, payload, options));
+    const { expires } = decodeObject(answer.body);
     return positive(expires, 0);
   }
 
@@ -336,16 +408,16 @@ export class Client<A extends ApiShape = ApiShape> {
     const command = frame.cmd & CMD_MASK;
     if (command === CMD_RESPONSE) {
       this.#calls.settle(frame);
+    } else if (this.take(frame, conn)) {
+      // A part of the client's has it.
     } else if (command === CMD_REQUEST || command === CMD_NOTIFY) {
       if (frame.method.startsWith(PROTOCOL_PREFIX)) this.#dispatchProtocol(frame, conn);
       else if (command === CMD_REQUEST && this.#dialer.isLeaving) {
         const error = new ArpcError("unavailable", "shutting down");
         conn.send(encodeRefusal(frame, error, conn.has("errors")));
-      } else if (command === CMD_REQUEST || !this.takeNotify(frame)) {
-        this.#inbound.receive(frame, conn);
-      }
+      } else this.#inbound.receive(frame, conn);
     } else if (command === CMD_STREAM) {
-      conn.streams.refuse(frame, conn);
+      refuseStream(frame, conn);
     } else if (command === CMD_CANCEL && conn.has("cancel") && !(frame.cmd & STREAM_END)) {
       this.#inbound.cancel(frame.seq);
     }
@@ -355,7 +427,7 @@ export class Client<A extends ApiShape = ApiShape> {
   #dispatchProtocol(frame: Frame, conn: Conn): void {
     if ((frame.cmd & CMD_MASK) === CMD_REQUEST) {
       const error = new ArpcError("not_found", "method not found");
-      conn.send(encodeRefusal(frame, error, true, FLAG_ERROR | FLAG_OUTSIDE));
+      conn.send(encodeRefusal(frame, error, true, FLAG_OUTSIDE));
     } else if (frame.method === METHOD_GOAWAY) {
       const { delay, until } = decodeObject(frame.body);
       this.#dialer.leave(
@@ -364,9 +436,4 @@ export class Client<A extends ApiShape = ApiShape> {
       );
     }
   }
-}
-
-/** Adds or removes the listener to `online`, where the runtime has that event. */
-function listen(how: "addEventListener" | "removeEventListener", listener: () => void): void {
-  (globalThis as Partial<EventTarget>)[how]?.("online", listener);
 }

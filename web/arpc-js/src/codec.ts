@@ -76,7 +76,7 @@ export function encodeBody(value: unknown, codec: Codec): Payload {
 /**
  * Decodes a body; bytes come out as a copy of their own. A body of unknown kind is read as `as`
  * says; without it, empty is undefined, else JSON if it is JSON, else text.
- * @throws ArpcError `data_loss` when the body is not what its kind says.
+ * @throws ArpcError `invalid_argument` when the body is not what its kind says.
  */
 export function decodeBody(bytes: Uint8Array, kind: Kind, codec: Codec, as?: BodyKind): unknown {
   if (kind === KIND_TEXT || (kind === KIND_UNKNOWN && as === "text")) return decodeText(bytes);
@@ -86,6 +86,6 @@ export function decodeBody(bytes: Uint8Array, kind: Kind, codec: Codec, as?: Bod
     return codec.decode(bytes);
   } catch (cause) {
     if (kind === KIND_UNKNOWN && as === undefined) return decodeText(bytes);
-    throw new ArpcError("data_loss", `body is not ${codec.name}`, { cause });
+    throw new ArpcError("invalid_argument", `body is not ${codec.name}`, { cause });
   }
 }

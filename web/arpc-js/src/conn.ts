@@ -1,6 +1,15 @@
 import { Batch } from "./batch.ts";
+import type { Pipe, PipeOwner } from "./coder.ts";
 import { ArpcError } from "./errors.ts";
-import { type Agreement, BASE, type Capability, decodeHello, HELLO_TIMEOUT } from "./hello.ts";
+import {
+  type Agreement,
+  BASE,
+  type Capability,
+  decodeHello,
+  encodeHello,
+  HELLO_TIMEOUT,
+  type Hello,
+} from "./hello.ts";
 import type { Settings } from "./options.ts";
 import {
   CLOSE_BAD_FRAME,
@@ -11,7 +20,6 @@ import {
   SOCKET_OPEN,
   type Socket,
 } from "./socket.ts";
-import { StreamRefuser } from "./stream.ts";
 import { Timer } from "./timer.ts";
 import {
   CMD_CANCEL,
@@ -19,6 +27,7 @@ import {
   CMD_PING,
   CMD_PONG,
   CMD_RESPONSE,
+  decodeFrame,
   encodeFrame,
   eraseKind,
   type Frame,
@@ -31,8 +40,17 @@ import {
 const TURN_FRAMES = 256;
 const TURN_MS = 8;
 
+/** How often to look whether the machine slept, and by how much a timer is late then, in ms. */
+const TICK = 5000;
+/** How long an answer to a ping may take that was sent because of a doubt, in ms. */
+const PROBE_TIMEOUT = 5000;
+
 /** What a connection tells its owner. After `close` it tells nothing more. */
 export interface ConnEvents {
+  /** Makes the way of the frames through coders, if there can be any. */
+  pipe(owner: PipeOwner): Pipe | undefined;
+  /** Hello was answered, as `conn.agreed` says; what is behind the answer is told next. */
+  agreed(conn: Conn): void;
   /** Ready for use: hello is answered, or not said. */
   open(): void;
   /** Hello is not answered. The connection is of no use then. */
@@ -48,7 +66,8 @@ export interface ConnEvents {
 
 /** The hello of a connection. */
 export interface Greeting {
-  readonly frame: Uint8Array;
+  /** What to say, asked for when the socket is open. */
+  readonly hello: () => Hello;
   /** Whether a server that knows no hello will do. */
   readonly mayFallBack: boolean;
 }
@@ -63,13 +82,15 @@ export class Conn {
   readonly #decoder: FrameDecoder;
   readonly #batch: Batch;
   readonly #timer = new Timer();
-  /** The streams of the peer. */
-  readonly streams: StreamRefuser = new StreamRefuser();
+  readonly #pipe: Pipe | undefined;
+  /** The last streams of the peer that opened none, or are over. */
+  readonly over: Set<bigint> = new Set();
   // Undefined once the connection is dead.
   #events: ConnEvents | undefined;
 
   // What the ends know of each other. #greeting is undefined once hello is answered.
   #greeting: Greeting | undefined;
+  #offered: readonly string[] = [];
   /** What both ends keep to. */
   agreed: Agreement = BASE;
   #knowsKinds = false;
@@ -77,12 +98,15 @@ export class Conn {
   // Reader state.
   /** Whether something arrived that was not told yet. */
   isReading = false;
+  // Whether hello was answered, or not said.
+  #isReady = false;
   #ending: ArpcError | undefined;
   #socketError: unknown;
 
   // Keepalive state.
   #heardAt = 0;
   #pinged = false;
+  #isDoubted = false;
 
   constructor(
     socket: Socket,
@@ -96,6 +120,17 @@ export class Conn {
     this.#decoder = new FrameDecoder(settings.maxBody);
     this.#batch = new Batch((message) => this.#write(message));
     this.#events = events;
+    this.#pipe = events.pipe({
+      limit: settings.maxBody,
+      // Without hello it is for the application to know what the server can do.
+      isAgreed: (name) => {
+        const { coders } = this.agreed.answer;
+        return this.isExtended ? Array.isArray(coders) && coders.includes(name) : this.#isReady;
+      },
+      send: (frame) => this.#transmit(frame),
+      take: (frame) => this.#dispatch(frame),
+      fail: (cause) => this.badFrame(cause as Error),
+    });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
     socket.onmessage = (event: { data: unknown }) => this.#received(event.data);
@@ -117,6 +152,11 @@ export class Conn {
     return Math.min(this.#settings.maxBody, this.agreed.body);
   }
 
+  /** Whether the peer answered hello. */
+  get isExtended(): boolean {
+    return this.agreed !== BASE;
+  }
+
   /** Bytes on their way that have not left yet. */
   get bufferedAmount(): number {
     return this.#socket.bufferedAmount + this.#batch.length;
@@ -126,8 +166,11 @@ export class Conn {
   send(bytes: Uint8Array): boolean {
     if (!this.#events || this.#socket.readyState !== SOCKET_OPEN) return false;
     if (!this.#knowsKinds) eraseKind(bytes);
-    if (this.has("batch")) this.#batch.add(bytes);
-    else this.#write(bytes);
+    this.#settings.debug?.("out", decodeFrame(bytes));
+    const command = (bytes[5] ?? 0) & CMD_MASK;
+    // Pings and pongs are never coded.
+    if (this.#pipe?.bits && command !== CMD_PING && command !== CMD_PONG) this.#pipe.encode(bytes);
+    else this.#transmit(bytes);
     return true;
   }
 
@@ -161,8 +204,13 @@ export class Conn {
     return events;
   }
 
-  #silent(message: string): void {
+  #silent(message = "the peer is silent"): void {
     this.fail(CLOSE_SILENT, new ArpcError("unavailable", message));
+  }
+
+  #transmit(frame: Uint8Array): void {
+    if (this.has("batch")) this.#batch.add(frame);
+    else this.#write(frame);
   }
 
   #write(message: Uint8Array): void {
@@ -175,31 +223,53 @@ export class Conn {
       this.#ready();
       return;
     }
-    this.send(this.#greeting.frame);
+    const hello = this.#greeting.hello();
+    this.#offered = hello.caps;
+    this.send(encodeHello(hello));
     this.#timer.set(HELLO_TIMEOUT, () => this.#greeted());
   }
 
   /** Hello was answered, or was not in time. */
   #greeted(answer?: Frame): void {
-    const mayFallBack = this.#greeting?.mayFallBack;
+    const greeting = this.#greeting as Greeting;
     this.#greeting = undefined;
     try {
-      const agreed = answer && decodeHello(answer);
-      if (!agreed && !mayFallBack) throw new ArpcError("unavailable", "the server says no hello");
+      const agreed = answer && decodeHello(answer, this.#offered);
+      if (!agreed && !greeting.mayFallBack)
+        throw new ArpcError("unavailable", "the server says no hello");
       this.agreed = agreed ?? BASE;
     } catch (refusal) {
       this.fail(CLOSE_NORMAL, refusal as ArpcError);
       return;
     }
     this.#knowsKinds ||= this.has("kind");
-    if (answer) this.#ready();
-    else this.#events?.deaf();
+    if (answer) {
+      this.#events?.agreed(this);
+      this.#ready();
+    } else this.#events?.deaf();
   }
 
   #ready(): void {
+    this.#isReady = true;
     this.#heard();
     this.#check();
     this.#events?.open();
+  }
+
+  /**
+   * Pings, and ends the connection if nothing is heard soon: it may be dead without a sign. A base
+   * peer is left in peace while it owes something.
+   * @returns whether it pings.
+   */
+  probe(): boolean {
+    if (!this.#isReady || !(this.isExtended || this.#events?.isIdle())) return false;
+    this.#isDoubted = true;
+    this.#control(CMD_PING, 0n);
+    this.#timer.set(Math.min(PROBE_TIMEOUT, this.#settings.pingTimeout), () => {
+      if (this.#isDoubted) this.#silent();
+      else this.#check();
+    });
+    return true;
   }
 
   #closed({ code, reason }: { code: number; reason: string }): void {
@@ -215,6 +285,7 @@ export class Conn {
       return;
     }
     this.#heard();
+    this.#decoder.coders = this.#pipe?.bits ?? 0;
     this.#decoder.push(new Uint8Array(data as ArrayBuffer));
     if (!this.isReading) this.#drain();
   }
@@ -229,9 +300,19 @@ export class Conn {
       }
       const frame = this.#next();
       if (!frame) break;
-      this.#dispatch(frame);
+      // A ping in plain is answered whatever waits to be decoded.
+      const command = frame.cmd & CMD_MASK;
+      if (this.#pipe?.bits && command !== CMD_PING && command !== CMD_PONG)
+        this.#pipe.decode(frame);
+      else this.#dispatch(frame);
     }
     this.isReading = false;
+    if (this.#pipe?.bits) this.#pipe.drained(() => this.#drained());
+    else this.#drained();
+  }
+
+  /** All that arrived was read. */
+  #drained(): void {
     if (this.#ending) this.fail(CLOSE_NORMAL, this.#ending);
     else this.#events?.read();
   }
@@ -240,16 +321,21 @@ export class Conn {
     try {
       return this.#decoder.next();
     } catch (cause) {
-      const { reason, message } = cause as FrameError;
-      const tooBig = reason === "body_too_long";
-      const code = tooBig ? "resource_exhausted" : "internal";
-      const error = new ArpcError(code, message, { cause });
-      this.fail(tooBig ? CLOSE_TOO_BIG : CLOSE_BAD_FRAME, error);
+      this.badFrame(cause as Error);
       return undefined;
     }
   }
 
+  /** Ends the connection because of what the peer sent. */
+  badFrame(cause: Error): void {
+    const tooBig = (cause as Partial<FrameError>).reason === "body_too_long";
+    const code = tooBig ? "resource_exhausted" : "internal";
+    const error = new ArpcError(code, cause.message, { cause });
+    this.fail(tooBig ? CLOSE_TOO_BIG : CLOSE_BAD_FRAME, error);
+  }
+
   #dispatch(frame: Frame): void {
+    this.#settings.debug?.("in", frame);
     // Who says what its bodies are reads what ours are.
     if (frame.flag & KIND_MASK) this.#knowsKinds = true;
     const command = frame.cmd & CMD_MASK;
@@ -267,12 +353,20 @@ export class Conn {
 
   /** A sign of life. After it an extended server is as good as pinged: it pings. */
   #heard(): void {
+    this.#isDoubted = false;
     this.#heardAt = performance.now();
     this.#pinged = this.agreed.ping > 0;
   }
 
+  /** Checks in a while. If the clock jumped meanwhile, the machine slept: what it missed is not the peer's doing. */
   #watch(wait: number): void {
-    this.#timer.set(wait, () => this.#check());
+    const tick = Math.min(wait, TICK);
+    const due = Date.now() + tick;
+    this.#timer.set(tick, () => {
+      if (Date.now() - due > TICK && this.probe()) return;
+      if (wait > tick) this.#watch(wait - tick);
+      else this.#check();
+    });
   }
 
   /**
@@ -288,7 +382,7 @@ export class Conn {
     if (left > 0) {
       this.#watch(left);
     } else if (this.#pinged) {
-      this.#silent("the peer is silent");
+      this.#silent();
     } else if (this.#events?.isIdle()) {
       this.#pinged = true;
       this.#control(CMD_PING, 0n);

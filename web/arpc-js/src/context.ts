@@ -32,6 +32,7 @@ export class Job {
 
 /** A request or a notify of the peer, as handlers and middleware see it. */
 export class Context<Request = unknown> {
+  /** What the peer called it by. */
   readonly method: string;
   /** What the peer sent. Bytes are the handler's own. */
   readonly body: Request;

@@ -1,7 +1,8 @@
 import { Backoff } from "./backoff.ts";
+import type { Pipe, PipeOwner } from "./coder.ts";
 import { Conn } from "./conn.ts";
 import { ArpcError, isArpcError } from "./errors.ts";
-import { encodeHello } from "./hello.ts";
+import type { Hello } from "./hello.ts";
 import type { Settings } from "./options.ts";
 import { CLOSE_SILENT, type SocketConstructor } from "./socket.ts";
 import { Timer } from "./timer.ts";
@@ -14,6 +15,12 @@ import type { Frame } from "./wire.ts";
  *
  *     connecting -> open -> waiting -> connecting …      any -> closed
  *     connecting -> waiting
+ *
+ * `open` follows the answer to hello, or its absence, and the check of a password. `waiting` has its
+ * reason in the detail: the socket closed, a dial, a token or a greeting failed or took too long, the
+ * peer is silent, sent a bad frame or asked to be left, the page went into the back-forward cache.
+ * `connecting` follows the wait, or at once the network's return and the page's. Only `close()`
+ * leads to `closed`.
  */
 export type ClientState = "connecting" | "open" | "waiting" | "closed";
 
@@ -21,13 +28,18 @@ export type ClientState = "connecting" | "open" | "waiting" | "closed";
 export interface StateDetail {
   /** Why the connection ended, or could not be made (`waiting`). */
   readonly error?: ArpcError;
-  /** Milliseconds until the next attempt (`waiting`). */
+  /** Milliseconds until the next attempt (`waiting`); Infinity in the back-forward cache, until the page is shown. */
   readonly delay?: number;
 }
 
 /** What a dialer needs of the client. */
 export interface DialerOwner {
   frame(frame: Frame, conn: Conn): void;
+  pipe(owner: PipeOwner): Pipe | undefined;
+  /** What to say in hello. */
+  hello(token: string | undefined): Hello;
+  /** Hello was answered: what is behind the answer comes next. */
+  agreed(conn: Conn): void;
   /** What must be done on a new connection before it is open. */
   greet(conn: Conn): Promise<void> | undefined;
   /** Shows a token on an open connection; resolves with the ms until it expires, 0 for never. */
@@ -36,7 +48,7 @@ export interface DialerOwner {
   isIdle(): boolean;
   /** Whether neither end owes an answer. */
   isDone(): boolean;
-  changed(state: ClientState, detail: StateDetail, before: ClientState): void;
+  changed(state: ClientState, detail: StateDetail): void;
   report(error: ArpcError): void;
 }
 
@@ -49,9 +61,10 @@ export class Dialer {
   readonly #Socket: SocketConstructor;
   readonly #settings: Settings;
   readonly #owner: DialerOwner;
-  readonly #ask: (() => Promise<string>) | undefined;
+  readonly #ask: ((timer: Timer) => Promise<string>) | undefined;
   readonly #backoff: Backoff;
   state: ClientState = "connecting";
+  detail: StateDetail = {};
   /** The connection there is. */
   conn: Conn | undefined;
   // When it was opened; 0 if it is not open.
@@ -70,7 +83,7 @@ export class Dialer {
     this.#settings = settings;
     this.#backoff = new Backoff(settings.backoff);
     this.#owner = owner;
-    if (settings.token !== undefined) this.#ask = askOnce(settings.token);
+    if (settings.token !== undefined) this.#ask = askOnce(settings.token, settings.connectTimeout);
   }
 
   /** The connection, if new work may be given to it. */
@@ -88,7 +101,7 @@ export class Dialer {
     this.#stop();
     this.#setState("connecting", {});
     try {
-      const token = this.#ask ? await this.#ask() : undefined;
+      const token = this.#ask ? await this.#ask(this.#timer) : undefined;
       if (this.state === "connecting") this.#open(token);
     } catch (cause) {
       const error = new ArpcError("unavailable", "dialing failed", { cause });
@@ -96,9 +109,22 @@ export class Dialer {
     }
   }
 
-  /** Dials at once if it waits. */
+  /** Dials at once if it waits, and else makes sure that the peer is there. */
   hurry(): void {
     if (this.state === "waiting") void this.dial();
+    else this.probe();
+  }
+
+  /** Makes sure that the peer is there. */
+  probe(): void {
+    this.conn?.probe();
+  }
+
+  /** Lets the connection go and dials no more, until it is told to hurry. */
+  rest(): void {
+    if (!this.conn) return;
+    this.conn.close();
+    this.#lost(new ArpcError("unavailable", "the page was put away"), Infinity);
   }
 
   /**
@@ -137,13 +163,13 @@ export class Dialer {
   }
 
   #open(token?: string): void {
-    const { hello, codec } = this.#settings;
+    const { hello } = this.#settings;
     const mayFallBack = hello === "auto" && !token;
     const isInVain = mayFallBack && performance.now() < this.#baseUntil;
     const greeting =
       hello === "never" || isInVain
         ? undefined
-        : { frame: encodeHello(codec.name, token), mayFallBack };
+        : { hello: () => this.#owner.hello(token), mayFallBack };
     const socket = new this.#Socket(this.#url);
     const conn: Conn = new Conn(socket, this.#settings, greeting, {
       ...this.#owner,
@@ -184,7 +210,7 @@ export class Dialer {
     if (!ask || !expires || conn !== this.conn) return;
     this.#refresh.set(expires * 0.75, async () => {
       try {
-        this.#renewIn(await this.#owner.renew(await ask(), conn), conn);
+        this.#renewIn(await this.#owner.renew(await ask(this.#refresh), conn), conn);
       } catch (error) {
         if (conn === this.conn) this.#owner.report(ArpcError.from(error));
       }
@@ -206,10 +232,10 @@ export class Dialer {
 
   /** The only place the state changes. */
   #setState(state: ClientState, detail: StateDetail): void {
-    const before = this.state;
-    if (state === before) return;
+    if (state === this.state) return;
     this.state = state;
+    this.detail = detail;
     this.#openedAt = state === "open" ? performance.now() : 0;
-    this.#owner.changed(state, detail, before);
+    this.#owner.changed(state, detail);
   }
 }

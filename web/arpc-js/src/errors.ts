@@ -27,9 +27,9 @@ export type ErrorCode = (typeof errorCodes)[number];
 export interface ArpcErrorInit {
   /** What the error is about, for programs. */
   readonly data?: unknown;
-  /** @default false */
+  /** Whether the request may have reached the peer. @default false */
   readonly sent?: boolean;
-  /** @default false */
+  /** Whether the peer said so. @default false */
   readonly remote?: boolean;
   /** What led to the error. */
   readonly cause?: unknown;
@@ -37,6 +37,7 @@ export interface ArpcErrorInit {
 
 /** The one error of this package: what promises reject with and what the `error` event tells. */
 export class ArpcError extends Error {
+  /** By which {@link isArpcError} knows one of another copy of this package. */
   override readonly name = "ArpcError";
   /** What went wrong, for programs; `message` is for people. */
   readonly code: ErrorCode;

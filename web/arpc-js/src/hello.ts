@@ -18,18 +18,26 @@ export const METHOD_GOAWAY = "arpc.goaway";
 /** How long an answer to hello, or to a token, may take, in ms. */
 export const HELLO_TIMEOUT = 5000;
 
-/** What this end can do beyond the base protocol, as hello lists it. */
-const capabilities = ["batch", "cancel", "errors", "kind", "goaway"] as const;
+/** What every client can do beyond the base protocol, as hello lists it. */
+export const CAPABILITIES = ["batch", "cancel", "errors", "kind", "goaway"] as const;
 
 /** One extension of the base protocol. */
-export type Capability = (typeof capabilities)[number];
+export type Capability = (typeof CAPABILITIES)[number] | "credit" | "topics";
+
+/** What a client says in hello. What is built on the engine adds capabilities and members. */
+export interface Hello {
+  readonly caps: readonly string[];
+  /** Credit of each stream towards us, in bytes. */
+  readonly window: number;
+  readonly [member: string]: unknown;
+}
 
 /** Whether and how a client says hello. */
 export type HelloMode = "auto" | "require" | "never";
 
 /** What both ends of a connection keep to. */
 export interface Agreement {
-  readonly caps: readonly Capability[];
+  readonly caps: readonly string[];
   /** Milliseconds without sending after which the server pings; 0 if it does not. */
   readonly ping: number;
   /** Most bytes of method and body the server takes. */
@@ -38,6 +46,8 @@ export interface Agreement {
   readonly inflight: number;
   /** Milliseconds until the server no longer believes the token; 0 is never. */
   readonly expires: number;
+  /** The whole answer to hello, for what is built on the engine; not checked. */
+  readonly answer: Partial<Record<string, unknown>>;
 }
 
 /** What holds on a connection without hello. */
@@ -47,28 +57,30 @@ export const BASE: Agreement = {
   body: Infinity,
   inflight: Infinity,
   expires: 0,
+  answer: {},
 };
 
 /** The first frame of a connection. Its seq is 0, which no call has. JSON whatever the codec is. */
-export function encodeHello(codec: string, token: string | undefined): Uint8Array {
-  // No window: there are no streams here that could be filled.
-  const hello = { arpc: 1, caps: capabilities, coders: [], codec, token, window: 0 };
-  const body = encodeText(JSON.stringify(hello));
+export function encodeHello(hello: Hello): Uint8Array {
+  const body = encodeText(JSON.stringify({ arpc: 1, ...hello }));
   return encodeFrame({ cmd: CMD_REQUEST, flag: FLAG_OUTSIDE, method: "arpc.hello", body });
 }
 
 /**
  * Reads the answer to hello; undefined when it is not clearly ours: a base server may answer
  * anything.
+ * @param offered the capabilities of our hello.
  * @throws ArpcError the server's refusal.
  */
-export function decodeHello(answer: Frame): Agreement | undefined {
-  if (answer.flag & FLAG_STRUCTURED) throw remoteError(answer);
-  const { arpc, caps, ping, limits, expires } = decodeObject(answer.body);
-  if (answer.flag & FLAG_ERROR || arpc !== 1) return undefined;
+export function decodeHello(frame: Frame, offered: readonly string[]): Agreement | undefined {
+  if (frame.flag & FLAG_STRUCTURED) throw remoteError(frame);
+  const answer = decodeObject(frame.body);
+  const { arpc, caps, ping, limits, expires } = answer;
+  if (frame.flag & FLAG_ERROR || arpc !== 1) return undefined;
   const { body, inflight } = Object(limits);
   return {
-    caps: capabilities.filter((name) => Array.isArray(caps) && caps.includes(name)),
+    answer,
+    caps: offered.filter((name) => Array.isArray(caps) && caps.includes(name)),
     ping: positive(ping, 25_000),
     body: positive(body, Infinity),
     inflight: positive(inflight, Infinity),

@@ -7,6 +7,7 @@
 export type { ApiShape, Exchange } from "./api.ts";
 export type { BackoffOptions } from "./backoff.ts";
 export type { BodyKind, Codec } from "./codec.ts";
+export type { Coder } from "./coder.ts";
 export { connect } from "./connect.ts";
 export type { Context } from "./context.ts";
 export type { ClientState, StateDetail } from "./dialer.ts";
@@ -19,10 +20,21 @@ export {
 } from "./errors.ts";
 export type { HandleOptions, Handler, Middleware } from "./handler.ts";
 export type { HelloMode } from "./hello.ts";
-export type { CallOptions, ClientEvents, ClientOptions, NotifyResult } from "./options.ts";
+export type { History, HistoryOptions } from "./history.ts";
+export type {
+  CallOptions,
+  ClientEvents,
+  ClientOptions,
+  DebugHook,
+  NotifyResult,
+} from "./options.ts";
 export type { WaitOptions } from "./pending.ts";
-export type { ConnectOptions, PubSubClient as Client } from "./pubsub.ts";
+export type { Gap, Position } from "./position.ts";
+export type { Member, Presence, PresenceEvents } from "./presence.ts";
+export type { ConnectOptions, PublishOptions, PubSubClient as Client } from "./pubsub.ts";
 export type { Socket, SocketConstructor } from "./socket.ts";
+export type { Stream, StreamOptions } from "./stream.ts";
+export type { StreamHandler } from "./streaming.ts";
 export type {
   Message,
   MessageHandler,
@@ -32,4 +44,4 @@ export type {
   SubscriptionState,
 } from "./subscription.ts";
 export type { TokenProvider } from "./token.ts";
-export type { Kind } from "./wire.ts";
+export type { Frame, Kind } from "./wire.ts";

@@ -4,8 +4,10 @@ import type { ClientState, StateDetail } from "./dialer.ts";
 import type { ArpcError } from "./errors.ts";
 import type { HelloMode } from "./hello.ts";
 import type { WaitOptions } from "./pending.ts";
+import type { Gap } from "./position.ts";
 import type { SocketConstructor } from "./socket.ts";
 import type { TokenProvider } from "./token.ts";
+import type { Frame } from "./wire.ts";
 
 /** The events of a client, with their listeners' arguments. */
 export interface ClientEvents {
@@ -17,7 +19,17 @@ export interface ClientEvents {
    * the console.
    */
   error: [error: ArpcError];
+  /** Broadcasts of the server did not reach us. */
+  gap: [gap: Gap];
+  /**
+   * The server subscribed us to a topic. Who wants it calls `client.subscribe(topic)` now: a topic
+   * nobody subscribes is left again.
+   */
+  subscribed: [topic: string];
 }
+
+/** Sees a frame of a connection: one that we send (`out`) or that the peer sent (`in`). */
+export type DebugHook = (direction: "in" | "out", frame: Frame) => void;
 
 /** Settings of a client. Times are in ms, sizes in bytes. */
 export interface ClientOptions {
@@ -47,8 +59,17 @@ export interface ClientOptions {
    * read it is not connected to; with `hello: "never"` it is not shown.
    */
   readonly token?: TokenProvider;
-  /** How long a dial may take, and after it the check of a password; getting a token has no bound. @default 10_000 */
+  /** How long getting a token, a dial, and after it the check of a password may take, each. @default 10_000 */
   readonly connectTimeout?: number;
+  /**
+   * Whether calls and notifies fail at once while there is no connection after one was lost or could
+   * not be made, instead of waiting within their timeout. @default false
+   */
+  readonly failFast?: boolean;
+  /** Bytes a peer may send on a stream ahead of its reader, where that was agreed. @default 262_144 */
+  readonly window?: number;
+  /** Sees every frame, decoded, as it is sent or read; what it throws is told by `error`. */
+  readonly debug?: DebugHook;
   /** Silence after which a base server is pinged, if no call waits for it; others ping. @default 25_000 */
   readonly pingInterval?: number;
   /** Silence after a ping was sent, or due from the server, that ends the connection. @default 35_000 */
@@ -68,11 +89,14 @@ export interface CallOptions extends WaitOptions {
 export type NotifyResult = "sent" | "queued" | "dropped";
 
 /** The options of a client with the defaults of what it was not given. */
-export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket">> &
-  Pick<ClientOptions, "token">;
+export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket" | "debug">> &
+  Pick<ClientOptions, "token"> & { readonly debug: DebugHook | undefined };
 
-/** Puts the defaults in; an option that is undefined is one that was not given. */
-export function withDefaults(options: ClientOptions): Settings {
+/**
+ * Puts the defaults in; an option that is undefined is one that was not given.
+ * @param report takes what the debug hook throws.
+ */
+export function withDefaults(options: ClientOptions, report: (error: unknown) => void): Settings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
     timeout: 10_000,
@@ -85,6 +109,19 @@ export function withDefaults(options: ClientOptions): Settings {
     connectTimeout: 10_000,
     pingInterval: 25_000,
     pingTimeout: 35_000,
+    failFast: false,
+    window: 256 << 10,
     ...Object.fromEntries(given),
+    debug: options.debug && guarded(options.debug, report),
+  };
+}
+
+function guarded(hook: DebugHook, report: (error: unknown) => void): DebugHook {
+  return (direction, frame) => {
+    try {
+      hook(direction, frame);
+    } catch (error) {
+      report(error);
+    }
   };
 }

@@ -8,6 +8,8 @@ export interface Outgoing {
   readonly bytes: Uint8Array;
   /** The connection the bytes were given to; once there is one, the peer may have them. */
   conn: Conn | undefined;
+  /** Encodes it anew for a connection that takes another form of it. */
+  recode?: ((conn: Conn) => Uint8Array | undefined) | undefined;
   /** Told when the frame, which waited, can never be sent. */
   fail(code: ErrorCode, message: string): void;
 }

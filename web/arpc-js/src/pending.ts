@@ -19,6 +19,9 @@ export class Pending implements Outgoing {
   readonly deadline: number;
   readonly answer: Promise<Frame>;
   conn: Conn | undefined;
+  recode: Outgoing["recode"];
+  /** Told of the answer before what is behind it arrives; the promise tells later. Must not throw. */
+  answered: ((answer: Frame) => void) | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #ended: (pending: Pending) => void;
   #resolve!: (answer: Frame) => void;
@@ -45,6 +48,7 @@ export class Pending implements Outgoing {
 
   settle(answer: Frame): void {
     this.#end();
+    this.answered?.(answer);
     this.#resolve(answer);
   }
 

@@ -1,3 +1,4 @@
+import { decodeObject } from "./codec.ts";
 import { ArpcError } from "./errors.ts";
 import { decodeText, encodeText } from "./wire.ts";
 
@@ -13,13 +14,15 @@ export interface Publication {
 const TAIL_LENGTH = 10;
 /** Most bytes of a topic's name; its length field has room for more. */
 const MAX_TOPIC_LENGTH = 255;
+/** Most bytes of options beside data: their length is 16 bits. */
+const MAX_OPTIONS_LENGTH = 0xffff;
 const NS_PER_MS = 1_000_000n;
 
 /**
- * Encodes a publication; subscribe and unsubscribe are one without data.
- * @throws ArpcError `invalid_argument` when the topic has no bytes, or over {@link MAX_TOPIC_LENGTH}.
+ * The bytes of a topic's name.
+ * @throws ArpcError `invalid_argument` when there are none, or over {@link MAX_TOPIC_LENGTH}.
  */
-export function encodePublication({ topic, data, time }: Publication): Uint8Array {
+export function encodeTopic(topic: string): Uint8Array {
   const name = encodeText(topic);
   if (name.length === 0 || name.length > MAX_TOPIC_LENGTH) {
     throw new ArpcError(
@@ -27,6 +30,15 @@ export function encodePublication({ topic, data, time }: Publication): Uint8Arra
       `topic of ${name.length} bytes, limit ${MAX_TOPIC_LENGTH}`,
     );
   }
+  return name;
+}
+
+/**
+ * Encodes a publication; subscribe and unsubscribe are one without data.
+ * @throws ArpcError `invalid_argument` as {@link encodeTopic}.
+ */
+export function encodePublication({ topic, data, time }: Publication): Uint8Array {
+  const name = encodeTopic(topic);
   const bytes = new Uint8Array(data.length + name.length + TAIL_LENGTH);
   bytes.set(data);
   bytes.set(name, data.length);
@@ -51,4 +63,34 @@ export function decodePublication(bytes: Uint8Array): Publication {
     data: bytes.subarray(0, nameStart),
     time: Number(view.getBigInt64(nameEnd + 2, true) / NS_PER_MS),
   };
+}
+
+/**
+ * Encodes data with options: `data, JSON of the options, its length u16`.
+ * @throws ArpcError `invalid_argument` when the options are longer than that.
+ */
+export function encodeWithOptions(data: Uint8Array, options: object): Uint8Array {
+  const text = encodeText(JSON.stringify(options));
+  if (text.length > MAX_OPTIONS_LENGTH) {
+    throw new ArpcError("invalid_argument", `options of ${text.length} bytes`);
+  }
+  const bytes = new Uint8Array(data.length + text.length + 2);
+  bytes.set(data);
+  bytes.set(text, data.length);
+  bytes.set([text.length, text.length >> 8], data.length + text.length);
+  return bytes;
+}
+
+/**
+ * Decodes data with options; the data is a view of `bytes`.
+ * @throws RangeError when the length does not fit.
+ */
+export function decodeWithOptions(
+  bytes: Uint8Array,
+): [data: Uint8Array, options: Partial<Record<string, unknown>>] {
+  const end = bytes.length - 2;
+  const [low = 0, high = 0] = bytes.subarray(end);
+  const start = end - (high << 8) - low;
+  if (end < 0 || start < 0) throw new RangeError("shorter than its options");
+  return [bytes.subarray(0, start), decodeObject(bytes.subarray(start, end))];
 }

@@ -3,15 +3,24 @@
  * `ws` package.
  */
 export interface Socket {
+  /** 1 when it takes data. */
   readonly readyState: number;
+  /** Bytes that were sent and have not left. */
   readonly bufferedAmount: number;
+  /** Set to `arraybuffer`. */
   binaryType: string;
   // Unknown, because each runtime has event types of its own.
+  /** Called when it takes data. */
   onopen: unknown;
+  /** Called with each message, in `data`. */
   onmessage: unknown;
+  /** Called when it fails, before `onclose`. */
   onerror: unknown;
+  /** Called when it is closed, with a `code` and a `reason`. */
   onclose: unknown;
+  /** Sends one binary message. */
   send(data: ArrayBuffer): void;
+  /** Closes it; `onclose` tells when it is. */
   close(code?: number, reason?: string): void;
 }
 

@@ -20,14 +20,19 @@ export function encodeRefusal(
   request: Frame,
   error: ArpcError,
   isStructured: boolean,
-  flag: number = FLAG_ERROR,
+  flag = 0,
 ): Uint8Array {
-  return encodeFrame({
-    ...request,
-    cmd: CMD_RESPONSE,
-    flag: flag | (request.flag & FLAG_ASYNC) | (isStructured ? FLAG_STRUCTURED : 0),
+  const content = encodeError(error, isStructured);
+  const flags = content.flag | flag | (request.flag & FLAG_ASYNC);
+  return encodeFrame({ ...request, ...content, cmd: CMD_RESPONSE, flag: flags });
+}
+
+/** The flags and the body of an error. */
+export function encodeError(error: ArpcError, isStructured: boolean): Pick<Frame, "flag" | "body"> {
+  return {
+    flag: FLAG_ERROR | (isStructured ? FLAG_STRUCTURED : 0),
     body: encodeText(isStructured ? toJSON(error) : error.message),
-  });
+  };
 }
 
 function toJSON({ code, message, data }: ArpcError): string {
@@ -47,12 +52,16 @@ export function checked(answer: Frame): Frame {
 
 /** The error in an answer. That of a base peer, or one that cannot be read, is a text and no more. */
 export function remoteError({ flag, body }: Frame): ArpcError {
-  const text = decodeText(body);
+  return toError(flag & FLAG_STRUCTURED ? decodeObject(body) : {}, decodeText(body));
+}
+
+/** The error that an object of the peer's tells. @param text the message, if it has none. */
+export function toError(error: unknown, text: string): ArpcError {
   const {
     code = text === "method not found" ? "not_found" : undefined,
     message = text,
     data,
-  } = flag & FLAG_STRUCTURED ? decodeObject(body) : {};
+  } = Object(error) as Partial<Record<string, unknown>>;
   const init = { data, sent: true, remote: true };
   return new ArpcError(isErrorCode(code) ? code : "unknown", String(message), init);
 }

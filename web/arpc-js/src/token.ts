@@ -1,14 +1,31 @@
+import { ArpcError } from "./errors.ts";
+import type { Timer } from "./timer.ts";
+
 /** The token a client shows, or what gets it: called for each connection and before it expires. */
 export type TokenProvider = string | (() => string | Promise<string>);
 
-/** Asks a provider for the token, once at a time: who asks meanwhile gets the same answer. */
-export function askOnce(provider: TokenProvider): () => Promise<string> {
+/**
+ * Asks a provider for the token, once at a time: who asks meanwhile gets the same answer. Who asks
+ * gives a timer: after `timeout` ms it has waited long enough, and the next one asks again.
+ */
+export function askOnce(
+  provider: TokenProvider,
+  timeout: number,
+): (timer: Timer) => Promise<string> {
   let asking: Promise<string> | undefined;
   const ask = async (): Promise<string> => (typeof provider === "function" ? provider() : provider);
-  return () => {
-    asking ??= ask().finally(() => {
-      asking = undefined;
+  const forget = (): void => {
+    asking = undefined;
+  };
+  return (timer) => {
+    asking ??= ask().finally(forget);
+    const answer = asking;
+    return new Promise<string>((resolve, reject) => {
+      timer.set(timeout, () => {
+        if (asking === answer) forget();
+        reject(new ArpcError("deadline_exceeded", "no token in time"));
+      });
+      answer.finally(() => timer.clear()).then(resolve, reject);
     });
-    return asking;
   };
 }

@@ -10,6 +10,9 @@ export const HEADER_LENGTH = 16;
 /** Most bytes of UTF-8 a method may have. */
 export const MAX_METHOD_LENGTH = 127;
 
+/** Most methods whose bytes are kept. */
+const MAX_NAMES = 256;
+
 /** Commands: the low six bits of the header's cmd byte ({@link CMD_MASK}). */
 export const CMD_REQUEST = 1;
 export const CMD_RESPONSE = 2;
@@ -54,11 +57,19 @@ export const KIND_VALUE = 3;
 export interface Frame {
   /** The whole cmd byte. */
   readonly cmd: number;
+  /** The whole flag byte. */
   readonly flag: number;
+  /** At most 127 bytes of UTF-8. */
   readonly method: string;
   /** An unsigned 64-bit number: echoed, never rounded. */
   readonly seq: bigint;
+  /** What is behind the method. */
   body: Uint8Array;
+  /**
+   * The bits of the coders that transformed it, if any did: then `body` is the frame as it came, and
+   * nothing else means anything.
+   */
+  readonly coders?: number;
 }
 
 /** A frame to be sent: what is left out is zero or empty. */
@@ -74,7 +85,8 @@ export type FrameReason =
   | "method_not_utf8"
   | "stream_zero"
   | "flags_invalid"
-  | "coder_unknown";
+  | "coder_unknown"
+  | "truncated";
 
 /** Bytes that are no frame: the only error this file throws. */
 export class FrameError extends Error {
@@ -122,18 +134,34 @@ export function encodeFrame({
   seq = 0n,
   body = EMPTY,
 }: FrameInit): Uint8Array {
-  const name = encodeText(method);
-  checkMethod(cmd, name.length, name.length + body.length);
-  const bytes = new Uint8Array(HEADER_LENGTH + name.length + body.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, name.length + body.length, true);
-  bytes[5] = cmd;
-  bytes[6] = flag;
-  bytes[7] = name.length;
-  view.setBigUint64(8, seq, true);
+  const name = encodeName(method);
+  const length = name.length + body.length;
+  checkMethod(cmd, name.length, length);
+  header.setUint32(0, length, true);
+  header.setUint32(4, (cmd << 8) | (flag << 16) | (name.length << 24), true);
+  header.setBigUint64(8, seq, true);
+  const bytes = new Uint8Array(HEADER_LENGTH + length);
+  bytes.set(headerBytes);
   bytes.set(name, HEADER_LENGTH);
   bytes.set(body, HEADER_LENGTH + name.length);
   return bytes;
+}
+
+// What is written last, before it is copied: a view of each frame's own costs more than the frame.
+const headerBytes: Uint8Array = new Uint8Array(HEADER_LENGTH);
+const header = new DataView(headerBytes.buffer);
+// The bytes of the methods in use.
+const names = new Map<string, Uint8Array>();
+
+function encodeName(method: string): Uint8Array {
+  let name = names.get(method);
+  if (!name) {
+    // The peer has a say in it: its methods come back in answers.
+    if (names.size >= MAX_NAMES) names.clear();
+    name = encodeText(method);
+    names.set(method, name);
+  }
+  return name;
 }
 
 /** Takes the kind out of an encoded frame, for a peer that does not know kinds. */
@@ -166,6 +194,8 @@ function decodeMethod(bytes: Uint8Array): string {
  * and was not read yet, whatever a header claims; a chunk of whole frames is never copied.
  */
 export class FrameDecoder {
+  /** The bits of the coders whose frames are taken. */
+  coders = 0;
   readonly #limit: number;
   // The unread bytes are #buffer[#start, #end). Frames handed out lie before #start, so appending
   // at #end never changes them.
@@ -227,7 +257,9 @@ export class FrameDecoder {
     const flag = header.getUint8(6);
     const methodLength = header.getUint8(7);
     if (length > this.#limit) throw new FrameError("body_too_long");
-    if (header.getUint8(4) !== 0) throw new FrameError("coder_unknown");
+    const coders = header.getUint8(4);
+    if (coders & ~this.coders) throw new FrameError("coder_unknown");
+    if (coders) return this.#nextCoded(coders, length);
     checkMethod(cmd, methodLength, length);
     const seq = header.getBigUint64(8, true);
     if ((cmd & CMD_MASK) === CMD_STREAM && seq === 0n) throw new FrameError("stream_zero");
@@ -242,4 +274,25 @@ export class FrameDecoder {
     const method = decodeMethod(this.#buffer.subarray(from, bodyFrom));
     return { cmd, flag, method, seq, body: this.#buffer.subarray(bodyFrom, this.#start) };
   }
+
+  /** A frame of which only the length can be trusted. */
+  #nextCoded(coders: number, length: number): Frame | undefined {
+    const end = this.#start + HEADER_LENGTH + length;
+    if (end > this.#end) return undefined;
+    const body = this.#buffer.subarray(this.#start, end);
+    this.#start = end;
+    return { coders, cmd: 0, flag: 0, method: "", seq: 0n, body };
+  }
+}
+
+/**
+ * Decodes bytes that are one whole frame.
+ * @throws FrameError `truncated` when they are more or fewer, else as the decoder does.
+ */
+export function decodeFrame(bytes: Uint8Array, limit: number = Infinity): Frame {
+  const decoder = new FrameDecoder(limit);
+  decoder.push(bytes);
+  const frame = decoder.next();
+  if (frame && HEADER_LENGTH + (bytes[7] ?? 0) + frame.body.length === bytes.length) return frame;
+  throw new FrameError("truncated");
 }

@@ -131,7 +131,7 @@ describe("errors", () => {
   it("a reply that is not what it says", async () => {
     const broken: Serve = (frame, peer) => peer.send({ ...response(frame, "{"), flag: 3 << 4 });
     const client = open(await startServer(broken));
-    await expect(client.call("/echo")).rejects.toMatchObject({ code: "data_loss" });
+    await expect(client.call("/echo")).rejects.toMatchObject({ code: "invalid_argument" });
   });
 });
 

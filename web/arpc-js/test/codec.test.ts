@@ -110,7 +110,7 @@ describe("what cannot be encoded or decoded", () => {
 
   it("a value that is not of the codec is lost", () => {
     expect(() => decodeBody(encodeText("{"), 3, json)).toThrow(
-      expect.objectContaining({ code: "data_loss" }) as Error,
+      expect.objectContaining({ code: "invalid_argument" }) as Error,
     );
   });
 });

@@ -53,10 +53,11 @@ describe("hello", () => {
     expect(hello).toMatchObject({ cmd: 1, flag: 8, seq: 0n });
     expect(JSON.parse(decodeText(hello!.body))).toEqual({
       arpc: 1,
-      caps: ["batch", "cancel", "errors", "kind", "goaway"],
+      caps: ["batch", "cancel", "errors", "kind", "goaway", "credit", "topics"],
       coders: [],
       codec: "json",
-      window: 0,
+      window: 262_144,
+      topics: [{ topic: "" }],
     });
     expect(client.state).toBe("connecting");
     sockets.last.receive(helloAnswer(hello!));

@@ -187,7 +187,7 @@ describe("subscribe and publish", () => {
     );
     const messages = room[Symbol.asyncIterator]();
     expect((await messages.next()).value?.data).toBe("good");
-    expect(errors.map(({ code }) => code)).toEqual(["data_loss", "data_loss"]);
+    expect(errors.map(({ code }) => code)).toEqual(["data_loss", "invalid_argument"]);
   });
 
   it("data of unknown kind is read as the subscriber says", async () => {

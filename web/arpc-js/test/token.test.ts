@@ -40,6 +40,31 @@ function byHand() {
 }
 
 describe("on connect", () => {
+  it("a provider that never answers fails the attempt, and is asked again", async () => {
+    const { asked, provider } = byHand();
+    const { client, sockets, states, errors } = dial(provider);
+    vi.advanceTimersByTime(10_000);
+    await until(() => client.state === "waiting");
+    expect(errors).toMatchObject([{ code: "deadline_exceeded", message: "no token in time" }]);
+    vi.advanceTimersByTime(100);
+    await until(() => asked.length === 2);
+    // The first answer comes too late to matter.
+    asked[0]!.resolve("late");
+    asked[1]!.resolve("good");
+    await dialed(sockets, 1);
+    sockets.last.open();
+    expect(shown(sockets)).toBe("good");
+    expect(states).toEqual(["waiting", "connecting"]);
+    client.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("a client closed while a provider does not answer leaves no timer", () => {
+    const { client } = dial(() => new Promise(() => {}));
+    client.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it("a string is shown", async () => {
     const { client, sockets } = dial("secret");
     await dialed(sockets, 1);

@@ -1,6 +1,16 @@
 /** What compiles and what must not. tsc reads this file, nothing runs it. */
 
-import { type Client, connect, isArpcError, type Message } from "../src/index.ts";
+import {
+  type Client,
+  connect,
+  type Gap,
+  type History,
+  isArpcError,
+  type Member,
+  type Message,
+  type Position,
+  type Presence,
+} from "../src/index.ts";
 
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -73,6 +83,32 @@ const room = client.subscribe("room:42", { as: "json", buffer: 1 });
 for await (const message of room) is<Equal<typeof message.data, Say>>();
 void client.publish("news", "text");
 void client.publish("room:1", { text: "hi" }, { timeout: 1 });
+const place = await client.publish("news", "text", { key: "k", echo: false, one: true });
+is<Equal<typeof place, Position>>();
+client.subscribe("news", { since: place, policy: "latest", presence: { info: 1 }, recover: false });
+client.subscribe("news", () => {}, { since: undefined, last: 9, presence: true, echo: false });
+is<Equal<typeof news.position, Position>>();
+is<Equal<typeof news.members, readonly Member[]>>();
+news.on("gap", (gap) => is<Equal<typeof gap, Gap>>());
+news.on("join", (member) => is<Equal<typeof member, Member>>());
+news.on("members", (members) => is<Equal<typeof members, readonly Member[]>>());
+client.on("gap", ({ missed, from }) =>
+  is<Equal<[typeof missed, typeof from], [number | undefined, number]>>(),
+);
+client.on("subscribed", (topic) => is<Equal<typeof topic, string>>());
+const past = await client.history("room:1", { before: 9, limit: 1, as: "json", timeout: 1 });
+is<Equal<typeof past, History<Say>>>();
+is<Equal<(typeof past.messages)[number], Message<Say>>>();
+const present = await client.presence("news", { timeout: 1 });
+is<Equal<typeof present, Presence>>();
+// @ts-expect-error there is no such policy
+client.subscribe("news", { policy: "newest" });
+// @ts-expect-error a position is an epoch and an offset
+client.subscribe("news", { since: 7 });
+// @ts-expect-error there is no such topic
+void client.history("none");
+// @ts-expect-error the position is not for the application to set
+news.position = place;
 // @ts-expect-error the data has another type
 void client.publish("news", 1);
 // @ts-expect-error there is no such topic

@@ -24,12 +24,17 @@ export class FakeSocket implements Socket {
   onerror: unknown = null;
   onclose: unknown = null;
   readonly sent: Frame[] = [];
+  /** Takes what is sent, in place of `sent`. */
+  onsend: ((frame: Frame) => void) | undefined;
   closedWith: { code: number | undefined; reason: string | undefined } | undefined;
 
   send(data: ArrayBuffer): void {
     const decoder = new FrameDecoder(64 << 20);
     decoder.push(new Uint8Array(data));
-    for (let frame = decoder.next(); frame; frame = decoder.next()) this.sent.push(frame);
+    for (let frame = decoder.next(); frame; frame = decoder.next()) {
+      if (this.onsend) this.onsend(frame);
+      else this.sent.push(frame);
+    }
   }
 
   close(code?: number, reason?: string): void {
@@ -49,7 +54,11 @@ export class FakeSocket implements Socket {
   }
 
   receive(...frames: Frame[]): void {
-    const bytes = Buffer.concat(frames.map(encodeFrame));
+    this.receiveRaw(Buffer.concat(frames.map(encodeFrame)));
+  }
+
+  /** Any bytes as one message. */
+  receiveRaw(bytes: Uint8Array): void {
     call(this.onmessage, { data: new Uint8Array(bytes).buffer });
   }
 

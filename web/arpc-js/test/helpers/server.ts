@@ -52,7 +52,10 @@ export interface Hello {
 /** What a server says to hello, all agreed to unless told. */
 export interface Answer {
   readonly caps?: string[];
+  readonly coders?: string[];
+  readonly topics?: unknown;
   readonly ping?: number;
+  readonly window?: number;
   readonly expires?: number;
   readonly limits?: { body?: number; inflight?: number };
 }

@@ -1,0 +1,149 @@
+package arpc
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+// Stats is what connections hold at one moment, added up. Nothing is counted for
+// it while they work: it is read from what is there.
+type Stats struct {
+	// Connections is how many there are, those of peers that have not said who
+	// they are included.
+	Connections int
+	// Requests is how many requests of peers have no answer yet.
+	Requests int
+	// InboundFrames and InboundBytes are what waits to be handled.
+	InboundFrames, InboundBytes int
+	// OutboundFrames and OutboundBytes are what waits to be sent.
+	OutboundFrames, OutboundBytes int
+	// Calls is how many calls of ours wait for peers.
+	Calls int
+	// Streams is how many streams are open.
+	Streams int
+}
+
+// Add adds what other connections hold.
+func (s *Stats) Add(other Stats) {
+	s.Connections += other.Connections
+	s.Requests += other.Requests
+	s.InboundFrames += other.InboundFrames
+	s.InboundBytes += other.InboundBytes
+	s.OutboundFrames += other.OutboundFrames
+	s.OutboundBytes += other.OutboundBytes
+	s.Calls += other.Calls
+	s.Streams += other.Streams
+}
+
+// Stats is what the connection of the client holds now.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	cn := c.current
+	c.mu.Unlock()
+	s := Stats{Calls: c.pending.count()}
+	if cn == nil {
+		return s
+	}
+	s.Connections = 1
+	s.Requests = int(max(0, cn.unanswered.Load()))
+	s.InboundFrames, s.InboundBytes = cn.inbox.backlog()
+	s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
+	s.Streams = cn.streams.count()
+	return s
+}
+
+func (in *inbox) backlog() (frames, bytes int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.queued, in.bytes
+}
+
+func (o *outbox) backlog() (frames, bytes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.frames + o.inChunk, len(o.buf) + o.held
+}
+
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ours) + len(s.theirs)
+}
+
+// errSilent is behind the errors that say that a peer said nothing.
+var errSilent = errors.New("silent")
+
+func silence(format string, args ...any) *Error {
+	e := Errorf(CodeUnavailable, format, args...)
+	e.cause = errSilent
+	return e
+}
+
+// The reasons that CloseReason gives.
+const (
+	ClosedByPeer          = "peer"            // it hung up
+	ClosedByReset         = "reset"           // the network did, or the peer's process died
+	ClosedByStop          = "stop"            // Stop or Restart was called
+	ClosedByDrain         = "drain"           // Drain or Shutdown was called
+	ClosedByGoaway        = "goaway"          // the server asked for it
+	ClosedBySilence       = "silence"         // nothing came, or no whole frame
+	ClosedBySlowness      = "slow"            // a write did not move, or a message did not end
+	ClosedByUnread        = "unread"          // its answers were not read
+	ClosedByOverrun       = "overrun"         // it sent more than could be handled
+	ClosedByLimit         = "limit"           // another limit
+	ClosedByFrame         = "frame"           // what it sent is no frame
+	ClosedByWebSocket     = "websocket"       // what it sent is no WebSocket message of ours
+	ClosedUnauthenticated = "unauthenticated" // it did not say who it is, or not any more
+	ClosedByError         = "error"           // anything else: an error of a hook, of the transport
+)
+
+// CloseReason is why a connection ended, of the error that its hooks were given,
+// as one of a closed set of words: for the label of a counter.
+func CloseReason(err error) string {
+	for _, known := range []struct {
+		err    error
+		reason string
+	}{
+		{ErrStopped, ClosedByStop},
+		{errRestart, ClosedByStop},
+		{errDraining, ClosedByDrain},
+		{errGoaway, ClosedByGoaway},
+		{errSilent, ClosedBySilence},
+		{errUnread, ClosedByUnread},
+		{errOverrun, ClosedByOverrun},
+		{os.ErrDeadlineExceeded, ClosedBySlowness},
+		{io.EOF, ClosedByPeer},
+		{io.ErrUnexpectedEOF, ClosedByPeer},
+		{io.ErrClosedPipe, ClosedByPeer},
+		{net.ErrClosed, ClosedByPeer},
+		{syscall.ECONNRESET, ClosedByReset},
+		{syscall.EPIPE, ClosedByReset},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason
+		}
+	}
+	var frame *wire.FrameError
+	var closing *ws.CloseError
+	switch {
+	case errors.As(err, &frame):
+		return ClosedByFrame
+	case errors.As(err, &closing) && closing.Remote:
+		return ClosedByPeer
+	case errors.As(err, &closing):
+		return ClosedByWebSocket
+	}
+	switch CodeOf(err) {
+	case CodeUnauthenticated, CodePermissionDenied:
+		return ClosedUnauthenticated
+	case CodeResourceExhausted:
+		return ClosedByLimit
+	}
+	return ClosedByError
+}

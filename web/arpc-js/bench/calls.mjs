@@ -1,0 +1,169 @@
+// Calls per second beside socket.io-client, 10 outstanding on one loopback connection, alternating
+// rounds in one run; the servers are Node processes of their own. And frames per second encoded and
+// decoded. It measures the built package: npm run build, npm ci in bench/socketio of the root, then
+// node bench/calls.mjs [rounds] [seconds]
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const { WebSocket, WebSocketServer } = createRequire(import.meta.url)("ws");
+const fromSocketIo = createRequire(
+  new URL("../../../bench/socketio/package.json", import.meta.url),
+);
+
+const OUTSTANDING = 10;
+const request = { text: "x".repeat(64) };
+
+/** What echoes, for each contender; resolves with the port. */
+const servers = {
+  /** Answers hello, and each request of a message with its body, in one message. */
+  async arpc() {
+    const listener = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
+    listener.on("connection", (socket) => {
+      socket.once("message", (hello) => {
+        socket.send(helloAnswer(hello));
+        socket.on("message", (message) => {
+          for (let at = 0; at < message.length; at += 16 + message.readUInt32LE(at)) {
+            message[at + 5] = 2;
+          }
+          socket.send(message);
+        });
+      });
+    });
+    await once(listener, "listening");
+    return listener.address().port;
+  },
+  async socketio() {
+    const { Server } = fromSocketIo("socket.io");
+    const web = (await import("node:http")).createServer();
+    const io = new Server(web, { transports: ["websocket"], serveClient: false });
+    io.on("connection", (socket) => {
+      socket.on("echo", (message, acknowledge) => acknowledge(message));
+    });
+    web.listen(0, "127.0.0.1");
+    await once(web, "listening");
+    return web.address().port;
+  },
+};
+
+/** What calls: gives a function that makes one call and resolves with the reply. */
+const clients = {
+  async arpc(port) {
+    const { connect } = await import(new URL("../dist/index.js", import.meta.url));
+    const client = connect(`ws://127.0.0.1:${port}/`, { WebSocket });
+    return { call: () => client.call("/echo", request), close: () => client.close() };
+  },
+  async socketio(port) {
+    const { io } = fromSocketIo("socket.io-client");
+    const socket = io(`ws://127.0.0.1:${port}`, { transports: ["websocket"], forceNew: true });
+    await new Promise((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("connect_error", reject);
+    });
+    return { call: () => socket.emitWithAck("echo", request), close: () => socket.close() };
+  },
+};
+
+function helloAnswer(hello) {
+  const caps = ["batch", "cancel", "errors", "kind", "credit"];
+  const body = Buffer.from(JSON.stringify({ arpc: 1, caps }));
+  const frame = Buffer.concat([hello.subarray(0, 26), body]);
+  frame.writeUInt32LE(10 + body.length, 0);
+  frame[5] = 2;
+  frame[6] = 0x38;
+  return frame;
+}
+
+async function measure(name, port, ms) {
+  const { call, close } = await clients[name](port);
+  let calls = 0;
+  const callUntil = async (end) => {
+    while (performance.now() < end) {
+      const { text } = await call();
+      if (text.length !== request.text.length) throw new Error(`${name} gave ${text.length} bytes`);
+      calls++;
+    }
+  };
+  const run = (time) => {
+    const end = performance.now() + time;
+    return Promise.all(Array.from({ length: OUTSTANDING }, () => callUntil(end)));
+  };
+  await run(ms / 4);
+  calls = 0;
+  const start = performance.now();
+  await run(ms);
+  const rate = (1000 * calls) / (performance.now() - start);
+  close();
+  return rate;
+}
+
+/** Frames per second through the encoder and the decoder, 100 frames a message. */
+async function frames(ms) {
+  const { build } = await import("esbuild");
+  const source = fileURLToPath(new URL("../src/wire.ts", import.meta.url));
+  const { outputFiles } = await build({ entryPoints: [source], format: "esm", write: false });
+  const code = Buffer.from(outputFiles[0].contents).toString("base64");
+  const { encodeFrame, encodeText, FrameDecoder } = await import(
+    `data:text/javascript;base64,${code}`
+  );
+  const body = encodeText(JSON.stringify(request));
+  const encodeOne = (seq) => encodeFrame({ cmd: 1, flag: 0x30, method: "/echo", seq, body });
+  const message = Buffer.concat(Array.from({ length: 100 }, (_, i) => encodeOne(BigInt(i))));
+  const rate = (work) => {
+    let count = 0;
+    const start = performance.now();
+    while (performance.now() - start < ms) count += work();
+    return (1000 * count) / (performance.now() - start);
+  };
+  const encode = () => {
+    for (let seq = 0n; seq < 100n; seq++) encodeOne(seq);
+    return 100;
+  };
+  const decode = () => {
+    const decoder = new FrameDecoder(1 << 20);
+    decoder.push(message);
+    let count = 0;
+    while (decoder.next()) count++;
+    return count;
+  };
+  rate(encode);
+  rate(decode);
+  return { encoded: rate(encode), decoded: rate(decode) };
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+if (process.send) {
+  process.send(await servers[process.argv[2]]());
+} else {
+  const [rounds = 3, seconds = 3] = process.argv.slice(2).map(Number);
+  const children = [];
+  const ports = {};
+  const rates = { arpc: [], socketio: [] };
+  for (const name of Object.keys(servers)) {
+    const child = fork(fileURLToPath(import.meta.url), [name]);
+    children.push(child);
+    [ports[name]] = await once(child, "message");
+  }
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const name of Object.keys(rates)) {
+        rates[name].push(await measure(name, ports[name], 1000 * seconds));
+      }
+    }
+  } finally {
+    for (const child of children) child.kill();
+  }
+  const [ours, theirs] = [median(rates.arpc), median(rates.socketio)];
+  say(`FIGURE js_calls_per_second=${Math.round(ours)}`);
+  say(`FIGURE socketio_calls_per_second=${Math.round(theirs)}`);
+  say(`FIGURE js_calls_ratio=${(ours / theirs).toFixed(2)}`);
+  const { encoded, decoded } = await frames(1000);
+  say(`FIGURE js_frames_encoded_per_second=${Math.round(encoded)}`);
+  say(`FIGURE js_frames_decoded_per_second=${Math.round(decoded)}`);
+}
+
+function say(line) {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,52 @@
+/**
+ * arpc-js/core: calls and notifies in both directions, middleware and reconnection, without topics,
+ * streams and coders. It takes what `arpc-js` takes and refuses the streams of others.
+ *
+ * @module
+ */
+
+import type { ApiShape } from "./api.ts";
+import { Client } from "./client.ts";
+import { launch } from "./launch.ts";
+import type { ClientOptions } from "./options.ts";
+
+export type { ApiShape, Exchange } from "./api.ts";
+export type { BackoffOptions } from "./backoff.ts";
+export type { Client } from "./client.ts";
+export type { BodyKind, Codec } from "./codec.ts";
+export type { Context } from "./context.ts";
+export type { ClientState, StateDetail } from "./dialer.ts";
+export {
+  ArpcError,
+  type ArpcErrorInit,
+  type ErrorCode,
+  errorCodes,
+  isArpcError,
+} from "./errors.ts";
+export type { HandleOptions, Handler, Middleware } from "./handler.ts";
+export type { HelloMode } from "./hello.ts";
+export type {
+  CallOptions,
+  ClientEvents,
+  ClientOptions,
+  DebugHook,
+  NotifyResult,
+} from "./options.ts";
+export type { WaitOptions } from "./pending.ts";
+export type { Socket, SocketConstructor } from "./socket.ts";
+export type { TokenProvider } from "./token.ts";
+export type { Frame, Kind } from "./wire.ts";
+
+/**
+ * Makes a client without topics, streams and coders and lets it dial, as `connect` of `arpc-js`
+ * does.
+ *
+ * @throws ArpcError `invalid_argument` when the URL is none, `failed_precondition` when the runtime
+ * has no WebSocket and the options neither.
+ */
+export function connect<A extends ApiShape = ApiShape>(
+  url: string | URL,
+  options: ClientOptions = {},
+): Client<A> {
+  return launch(Client<A>, url, options);
+}

@@ -1,0 +1,72 @@
+/**
+ * The real react-dom in a document of linkedom. Recipes:
+ *
+ *     const page = mount(() => { … hooks … return "text"; });  // ends with the test
+ *     await page.shows("text");                                // waits until it does
+ *     page.set(() => …);                                       // another render of the same component
+ *     page.unmount();
+ */
+
+import { createRequire } from "node:module";
+import { createElement, type ReactNode, StrictMode } from "react";
+import { onTestFinished, vi } from "vitest";
+
+// Required, not imported: its declarations do not compile beside TypeScript's own of the DOM.
+const { parseHTML } = createRequire(import.meta.url)("linkedom") as {
+  parseHTML(text: string): { window: Window; document: Document };
+};
+const { window, document } = parseHTML("<!doctype html><html><body></body></html>");
+Object.assign(globalThis, { window, document });
+// Node 20 has none.
+if (!("navigator" in globalThis)) Object.assign(globalThis, { navigator: { userAgent: "Node" } });
+
+// After there is a document: it looks for one when it is loaded.
+const { createRoot } = await import("react-dom/client");
+
+/** What a component shows, in a page. */
+export interface Page {
+  /** Waits until exactly this is shown. */
+  shows(text: string): Promise<void>;
+  /** What is shown. */
+  text(): string;
+  /** What was shown, each once, in order. */
+  readonly history: string[];
+  /** Renders again, with other hooks' inputs. */
+  set(render: () => ReactNode): void;
+  unmount(): void;
+}
+
+/** Mounts a component, in StrictMode, that ends with the test. @param failed gets what it throws. */
+export function mount(render: () => ReactNode, failed: (error: unknown) => void = raise): Page {
+  const history: string[] = [];
+  const container = document.createElement("div");
+  const root = createRoot(container, { onUncaughtError: failed });
+  let isMounted = true;
+  function Component({ render }: { render: () => ReactNode }): ReactNode {
+    const node = render();
+    if (typeof node === "string" && history.at(-1) !== node) history.push(node);
+    return node;
+  }
+  const page: Page = {
+    history,
+    text: () => container.textContent ?? "",
+    shows: (text) => vi.waitFor(() => expectText(page.text(), text), { timeout: 5_000 }),
+    set: (render) =>
+      root.render(createElement(StrictMode, null, createElement(Component, { render }))),
+    unmount() {
+      if (isMounted) root.unmount();
+      isMounted = false;
+    },
+  };
+  page.set(render);
+  onTestFinished(() => page.unmount());
+  return page;
+}
+
+function expectText(is: string, wanted: string): void {
+  if (is !== wanted) throw new Error(`shows ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
+}
+
+function raise(error: unknown): void {
+  throw error;
+}

@@ -1,0 +1,34 @@
+import { readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+
+/** What was wrong in a scenario; empty if nothing was. */
+export interface Result {
+  readonly name: string;
+  readonly problem: string;
+}
+
+/** The table of internal/scenarios. */
+export const tablePath: URL = new URL(
+  "../../../../internal/scenarios/testdata/table.json",
+  import.meta.url,
+);
+
+interface Scenario {
+  readonly name: string;
+  readonly steps: ReadonlyArray<{ readonly do: string; readonly topic?: string }>;
+}
+
+const table = JSON.parse(await readFile(tablePath, "utf8")) as { scenarios: Scenario[] };
+const all = table.scenarios.map(({ name }) => name);
+
+/** The scenarios that `arpc-js/core` plays. */
+export const core: string[] = table.scenarios
+  .filter(({ steps }) => steps.every((step) => step.do !== "stream" && step.topic === undefined))
+  .map(({ name }) => name);
+
+/** A test for each scenario: that it was played, and that nothing was wrong. */
+export function expectAllToHold(results: () => Promise<Result[]>, names: string[] = all): void {
+  it.each(names)("%s", async (name) => {
+    expect((await results()).find((result) => result.name === name)?.problem).toBe("");
+  });
+}
