@@ -44,10 +44,10 @@ func newConfig(opts []Option) config {
 // that clients are told. It is for demos and tests.
 func NeverSync() Option { return func(c *config) { c.neverSync = true } }
 
-// CommitEvery makes publishers wait up to d for others, so that more of them
-// share a sync: it costs every one of them that much time, and spares the disk.
-// The default is zero: the first is written at once, and who comes meanwhile
-// shares the next.
+// CommitEvery makes publishers wait d for others, so that more of them share a
+// sync: it costs every one of them that much time, and spares the disk. The
+// default is zero: one that comes alone is written at once, and those that come
+// meanwhile share the next sync.
 func CommitEvery(d time.Duration) Option { return func(c *config) { c.interval = d } }
 
 // Queue bounds the publications that wait to be written: by default 16,384 and

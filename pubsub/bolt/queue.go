@@ -23,8 +23,10 @@ type queue struct {
 	waiting []request
 	spare   []request // to be used for those that come next
 	bytes   int
-	refusal error     // what everybody is told
-	until   time.Time // for so long, for ever if zero
+	refusal error         // what everybody is told
+	until   time.Time     // for so long, for ever if zero
+	enough  int           // when so many wait, reached is closed
+	reached chan struct{} // nil if nobody waits for that
 }
 
 func newQueue(cfg *config) *queue {
@@ -59,14 +61,27 @@ func (q *queue) touch(topic string, s broker.Settings) {
 func (q *queue) addLocked(r request) {
 	q.waiting = append(q.waiting, r)
 	q.bytes += len(r.Frame)
-	q.wake()
-}
-
-func (q *queue) wake() {
+	if q.reached != nil && len(q.waiting) >= q.enough {
+		close(q.reached)
+		q.reached = nil
+	}
 	select {
 	case q.filled <- struct{}{}:
 	default:
 	}
+}
+
+// reaches returns a channel that is closed when so many requests wait.
+func (q *queue) reaches(enough int) <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	reached := make(chan struct{})
+	if len(q.waiting) >= enough {
+		close(reached)
+		return reached
+	}
+	q.enough, q.reached = enough, reached
+	return reached
 }
 
 // take returns what waits. It is valid until the next call.
@@ -74,6 +89,7 @@ func (q *queue) take() []request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.waiting
+	q.reached = nil
 	clear(q.spare)
 	q.waiting, q.spare, q.bytes = q.spare[:0], taken, 0
 	return taken
