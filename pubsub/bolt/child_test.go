@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,11 +17,11 @@ import (
 )
 
 // A child is this binary again, to be killed: childRole says what it does to the
-// file childPath.
+// file childPath, and childWith is what else it has to know.
 const (
 	childRole  = "ARPC_BOLT_CHILD"
 	childPath  = "ARPC_BOLT_PATH"
-	childRound = "ARPC_BOLT_ROUND"
+	childWith  = "ARPC_BOLT_WITH"
 )
 
 func runChild(role string) {
@@ -36,7 +35,9 @@ func runChild(role string) {
 		say("ready")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "publish":
-		publishForEver(b, os.Getenv(childRound))
+		publishForEver(b, os.Getenv(childWith))
+	case "serve":
+		serveClients(b, os.Getenv(childWith))
 	}
 }
 
@@ -102,10 +103,10 @@ type child struct {
 	lines chan string // closed when it said everything
 }
 
-func start(t *testing.T, role, path string, round int) *child {
+func start(t *testing.T, role, path, with string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childRole+"="+role, childPath+"="+path, childRound+"="+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), childRole+"="+role, childPath+"="+path, childWith+"="+with)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

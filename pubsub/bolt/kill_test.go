@@ -49,7 +49,7 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topics.db")
 	h := &history{epochs: map[string]string{}}
 	for round := range rounds {
-		c := start(t, "publish", path, round)
+		c := start(t, "publish", path, fmt.Sprint(round))
 		said := []string{<-c.lines}
 		time.Sleep(time.Duration(random.IntN(200_000)) * time.Microsecond) // the moment of the kill
 		h.take(t, round, append(said, c.kill()...))
@@ -207,7 +207,7 @@ func put(t *testing.T, b *Broker, a broker.Append) broker.Position {
 
 func TestHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topics.db")
-	c := start(t, "hold", path, 0)
+	c := start(t, "hold", path, "")
 	<-c.lines
 	_, err := Open(path)
 	if want := fmt.Sprintf("it is open already by process %d", c.cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
