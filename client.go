@@ -49,7 +49,6 @@ type Client struct {
 
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
-	agreed         capability    // by the last connection, while there is none
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -139,9 +138,6 @@ func (c *Client) setState(s State, cn *conn, err error) {
 	defer c.mu.Unlock()
 	if c.state == StateClosed {
 		return
-	}
-	if cn == nil && c.current != nil {
-		c.agreed = capability(c.current.agreed.Load())
 	}
 	c.state, c.current = s, cn
 	if err != nil {

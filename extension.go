@@ -218,16 +218,12 @@ func marshalWith(v any, fields map[string]any) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), more[1:]...), nil
 }
 
-// Capable reports whether the connection there is now agreed to a capability, or
-// the last one, while there is none: what is asked then goes to the next.
+// Capable reports whether the connection there is now agreed to a capability.
 func (c *Client) Capable(capability string) bool {
-	bit := c.Handler.capabilitiesOf([]string{capability})
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current == nil {
-		return c.agreed&bit != 0
-	}
-	return c.current.has(bit)
+	cn := c.current
+	c.mu.Unlock()
+	return cn != nil && cn.has(cn.handler.capabilitiesOf([]string{capability}))
 }
 
 // CallProtocol calls a method of an extension outside of the session, on the
