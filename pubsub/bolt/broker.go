@@ -40,8 +40,7 @@ var _ broker.Broker = (*Broker)(nil)
 // open, and PATH.compact while it is compacted. The file must not be on a network
 // file system.
 //
-// It reads and checks the whole file, which takes about a second for a gigabyte
-// that is cached. It fails within a second with ErrHeld if a process has the
+// It reads and checks the whole file, which takes some seconds for a gigabyte. It fails within a second with ErrHeld if a process has the
 // file open, and with ErrDamaged if the file is not what was written, unless
 // StartOver says otherwise.
 func Open(path string, opts ...Option) (*Broker, error) {

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -61,7 +62,7 @@ func topicOf(publisher int) string { return fmt.Sprint("t", publisher%topics) }
 // publishForEver says every acknowledgement and every delivery.
 func publishForEver(b *Broker, round string) {
 	for i := range topics {
-		if _, _, err := b.Subscribe(nil, topicOf(i), killSettings, &sayer{topicOf(i)}); err != nil {
+		if _, _, err := b.Subscribe(context.Background(), topicOf(i), killSettings, &sayer{topicOf(i)}); err != nil {
 			panic(err)
 		}
 	}
