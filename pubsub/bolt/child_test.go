@@ -20,9 +20,9 @@ import (
 // A child is this binary again, to be killed: childRole says what it does to the
 // file childPath, and childWith is what else it has to know.
 const (
-	childRole  = "ARPC_BOLT_CHILD"
-	childPath  = "ARPC_BOLT_PATH"
-	childWith  = "ARPC_BOLT_WITH"
+	childRole = "ARPC_BOLT_CHILD"
+	childPath = "ARPC_BOLT_PATH"
+	childWith = "ARPC_BOLT_WITH"
 )
 
 func runChild(role string) {
