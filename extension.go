@@ -18,6 +18,9 @@ type Extension struct {
 	Capability string
 	// Routes are its methods.
 	Routes []ExtensionRoute
+	// Subscriptions is how many a server grants one client, which the answer to
+	// hello says: 0 says nothing.
+	Subscriptions int
 
 	// Greet returns what a client that dialed says in its hello; nil says
 	// nothing. It runs before each connection opens and must not block.
@@ -150,6 +153,11 @@ func (c *conn) pushed(f *wire.Frame) bool {
 	return true
 }
 
+// counted reports whether the message is one that pushed has seen.
+func (ctx *Context) counted() bool {
+	return ctx.cmd.Command() == wire.Notify && ctx.flags&wire.Outside != 0
+}
+
 // greetFields are what a hello says beside what the engine does.
 func (c *conn) greetFields() map[string]any {
 	fields := map[string]any{}
@@ -183,6 +191,14 @@ func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, t
 		}
 	}
 	return fields, then
+}
+
+// subscriptions is how many a client may have.
+func (s *extensions) subscriptions() (n int) {
+	for _, e := range s.list {
+		n += e.Subscriptions
+	}
+	return n
 }
 
 // welcomed tells the extensions what the server said.

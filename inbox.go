@@ -53,7 +53,7 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 		}
 		in.pauseLocked()
 	}
-	if in.closed {
+	if in.closed && !ctx.counted() { // what was counted is not sent again
 		return nil, job{}
 	}
 	if in.refusing && ctx.IsRequest() {

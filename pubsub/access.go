@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/feed"
 )
 
 // Operation is what a client wants to do with a topic.
@@ -50,14 +51,47 @@ func (h *Hub) allow(ctx context.Context, op Operation, topic string, c *arpc.Cli
 	return shown(err, errDenied)
 }
 
+// allowSubscription asks whether a client may subscribe, and be a member.
+func (h *Hub) allowSubscription(ctx context.Context, topic string, presence bool, c *arpc.Client) error {
+	err := h.allow(ctx, OpSubscribe, topic, c)
+	if err == nil && presence {
+		err = h.allow(ctx, OpPresence, topic, c)
+	}
+	return err
+}
+
+// subscribe puts a client into a topic if it may be there. Where the server put
+// it, it may ask for another place.
+func (h *Hub) subscribe(ctx context.Context, m *session, r *feed.Request, events bool) (*subscription, feed.Answer, error) {
+	how := manner{events: events}
+	if old := m.find(r.Topic); old != nil {
+		how.joined = old.joined
+	}
+	for {
+		rules := h.rules.Load()
+		if !how.joined {
+			if err := h.allowSubscription(ctx, r.Topic, r.Presence, m.client); err != nil {
+				return nil, feed.Answer{}, err
+			}
+		}
+		s, answer, err := m.subscribe(ctx, r, how)
+		if err != nil || h.rules.Load() == rules {
+			return s, answer, err
+		}
+		m.leave(s) // Reauthorize may have been too early to see it
+	}
+}
+
 // Reauthorize asks again for every subscription of some clients, of all if none
 // is given, and ends those that are not allowed any more: when it returns
-// nothing more is sent of them, and their clients are told. It is called when
-// rules changed; for a client that showed a new token it happens by itself.
+// nothing more is sent of them, and their clients are told. What the server put
+// clients into stays. It is called when rules changed; for a client that showed a
+// new token it happens by itself.
 func (h *Hub) Reauthorize(ctx context.Context, clients ...*arpc.Client) {
 	if h.cfg.authorize == nil {
 		return
 	}
+	h.rules.Add(1)
 	if len(clients) == 0 {
 		h.sessions.Range(func(c, _ any) bool {
 			clients = append(clients, c.(*arpc.Client))
@@ -73,11 +107,10 @@ func (h *Hub) Reauthorize(ctx context.Context, clients ...*arpc.Client) {
 
 func (m *session) reauthorize(ctx context.Context) {
 	for _, s := range m.subscriptions() {
-		err := m.hub.allow(ctx, OpSubscribe, s.room.name, m.client)
-		if err == nil && s.holder != "" {
-			err = m.hub.allow(ctx, OpPresence, s.room.name, m.client)
+		if s.joined {
+			continue
 		}
-		if err != nil {
+		if err := m.hub.allowSubscription(ctx, s.room.name, s.holder != "", m.client); err != nil {
 			m.end(s, asError(err))
 		}
 	}

@@ -31,7 +31,7 @@ func (h *Hub) authenticate(ctx *arpc.Context) {
 	case !h.cfg.access(ctx.Body()):
 		refuse(ctx, errPassword)
 	default:
-		h.join(ctx.Client)
+		h.admit(ctx.Client)
 		accept(ctx)
 	}
 }
@@ -79,15 +79,12 @@ func (h *Hub) baseSubscribe(ctx *arpc.Context, m *session, p publication) error 
 	}
 	within, cancel := h.within()
 	defer cancel()
-	if err := h.allow(within, OpSubscribe, p.topic, m.client); err != nil {
-		return err
-	}
-	_, start, err := m.subscribe(within, &feed.Request{Topic: p.topic}, false)
+	s, _, err := h.subscribe(within, m, &feed.Request{Topic: p.topic}, false)
 	if err != nil {
 		return err
 	}
 	accept(ctx)
-	start()
+	s.start()
 	return nil
 }
 

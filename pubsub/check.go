@@ -18,23 +18,31 @@ func (h *Hub) check() {
 			return
 		}
 		for _, r := range h.rooms() {
-			r.check()
+			if !r.check() {
+				break // it is away, and says so to those who ask
+			}
 		}
 	}
 }
 
-// check looks at one topic. What is under way just now is not lost, so a
+// check looks at one topic, and says whether the broker could be asked. What is under way just now is not lost, so a
 // difference counts only if it is there at the next look too.
-func (r *room) check() {
+func (r *room) check() bool {
 	ctx, cancel := r.hub.within()
 	defer cancel()
 	state, err := r.hub.broker.State(ctx, r.name)
-	if err != nil || state.Epoch == "" {
-		return // it is away, and says so to those who ask
+	if err != nil {
+		return false
 	}
+	r.compare(state)
+	return true
+}
+
+// compare begins anew where the broker twice was not where the room is.
+func (r *room) compare(state broker.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.log == nil {
+	if r.log == nil || state.Epoch == "" {
 		return
 	}
 	_, last := r.log.Bounds()

@@ -27,7 +27,9 @@ type Client struct {
 	topics    map[string]*Subscription
 	greeted   []*Subscription // those in the hello that waits for its answer
 	broadcast Position
-	ready     bool // the first connection is made
+	leaving   map[string]int // topics with an unsubscribe that waits for its answer
+	extended  bool           // the server that there is, or was last, knows positions
+	ready     bool           // the first connection is made
 }
 
 // ClientOption is a setting of Dial and NewClient.
@@ -90,7 +92,7 @@ func newClient(opts []ClientOption, connect func(...arpc.ClientOption) (*arpc.Cl
 	c := &Client{
 		cfg:    clientConfig{timeout: 10 * time.Second, handler: arpc.DefaultHandler},
 		secret: rand.Text(),
-		topics: map[string]*Subscription{},
+		topics: map[string]*Subscription{}, leaving: map[string]int{},
 	}
 	for _, o := range opts {
 		o(&c.cfg)
@@ -132,6 +134,7 @@ func (c *Client) authenticate(on *arpc.Client) error {
 // what hello did not.
 func (c *Client) restore(on *arpc.Client) {
 	subscriptions, ready := c.subscriptions()
+	c.setExtended(on.Capable(capability))
 	if !ready {
 		return
 	}
@@ -140,6 +143,9 @@ func (c *Client) restore(on *arpc.Client) {
 		return
 	}
 	for _, s := range subscriptions {
+		if !on.Capable(capability) {
+			s.lost() // no hello did it
+		}
 		if s.isLive() || !s.begun() {
 			continue
 		}
@@ -151,6 +157,20 @@ func (c *Client) restore(on *arpc.Client) {
 			s.refused(err)
 		}
 	}
+}
+
+func (c *Client) setExtended(extended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extended = extended
+}
+
+// knowsPositions reports whether the server does, while there is no connection
+// the last one.
+func (c *Client) knowsPositions() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.extended
 }
 
 func (c *Client) subscriptions() (all []*Subscription, ready bool) {

@@ -40,7 +40,7 @@ func (c *Client) Publish(topic string, v any, opts ...PublishOption) (Position, 
 }
 
 func (c *Client) publish(o *publishOptions, data arpc.Raw, timeout time.Duration) (Position, error) {
-	if !c.Capable(capability) {
+	if !c.knowsPositions() {
 		return Position{}, c.base(c.Client, routePublish, o.Topic, data)
 	}
 	body, err := appendOptions(append([]byte(nil), data.Data...), o)
@@ -106,34 +106,9 @@ func unauthenticated(err error) bool {
 	return errors.As(err, &coded) && coded.Remote() && coded.Message == errUnauthenticated.Message
 }
 
-// HistoryQuery says what of a topic is wanted: the newest publications below
-// Before, or the oldest above After.
-type HistoryQuery struct {
-	// After is the offset above which they are wanted, 0 for no bound.
-	After uint64
-	// Before is the offset below which they are, 0 for no bound.
-	Before uint64
-	// Limit is how many at most: 100 if it is zero, and never more than 300.
-	Limit int
-}
-
-// HistoryPage is a part of a topic.
-type HistoryPage struct {
-	// Epoch is that of the topic; "" if it does not exist.
-	Epoch string
-	// From is the oldest offset that is held, 0 if none is, and Last the newest
-	// ever published.
-	From, Last uint64
-	// More says that there is more in the direction that was asked for. A page
-	// has at most 256 KiB.
-	More bool
-	// Messages are the publications, the oldest first.
-	Messages []*Message
-}
-
 // History reads a part of what a topic holds. Base servers do not know it: not_found.
 func (c *Client) History(topic string, q HistoryQuery) (HistoryPage, error) {
-	request, err := json.Marshal(historyRequest{Topic: topic, After: q.After, Before: q.Before, Limit: q.Limit})
+	request, err := json.Marshal(q.request(topic))
 	if err != nil {
 		return HistoryPage{}, err
 	}
@@ -152,41 +127,12 @@ func (c *Client) History(topic string, q HistoryQuery) (HistoryPage, error) {
 	page := HistoryPage{Epoch: s.Epoch, From: s.From, Last: s.Last, More: s.More}
 	for len(frames) > 0 {
 		var m *Message
-		if m, frames, err = c.nextMessage(frames, s.Epoch); err != nil {
+		if m, frames, err = cutMessage(frames, s.Epoch, c.Handler.Codec()); err != nil {
 			return HistoryPage{}, fmt.Errorf("history of %q: %w", topic, err)
 		}
 		page.Messages = append(page.Messages, m)
 	}
 	return page, nil
-}
-
-// nextMessage reads the publication at the start of frames.
-func (c *Client) nextMessage(frames []byte, epoch string) (m *Message, left []byte, err error) {
-	end := len(frames)
-	if end >= wire.HeaderLen {
-		end = min(end, wire.HeaderLen+int(wire.ParseHeader(frames).BodyLen))
-	}
-	f, err := wire.Split(frames[:end])
-	if err != nil {
-		return nil, nil, err
-	}
-	p, err := parsePublication(f.Body)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.message(p, f.Flags.Kind(), Position{Epoch: epoch, Offset: f.Seq}), frames[end:], nil
-}
-
-// message is a publication as the application gets it.
-func (c *Client) message(p publication, kind wire.Kind, at Position) *Message {
-	return &Message{
-		Topic:  p.topic,
-		Data:   arpc.Raw{Kind: kind, Data: p.data},
-		Offset: at.Offset,
-		Epoch:  at.Epoch,
-		Time:   time.Unix(0, p.time),
-		codec:  c.Handler.Codec(),
-	}
 }
 
 // Presence returns who is in a topic, without being there.

@@ -17,6 +17,7 @@ func (c *Client) mount(h *arpc.Handler) {
 		Routes: []arpc.ExtensionRoute{
 			{Method: feed.Method, Mode: arpc.Ordered, Handler: c.event},
 			{Method: methodSubscribe, Mode: arpc.Ordered, Handler: c.answered},
+			{Method: methodUnsubscribe, Mode: arpc.Ordered, Handler: c.unsubscribed},
 		},
 		Greet:    c.greet,
 		Welcomed: c.welcomed,
@@ -24,9 +25,9 @@ func (c *Client) mount(h *arpc.Handler) {
 	})
 }
 
-// maxGreet is how many bytes of subscriptions go into a hello, which is bounded;
-// the others follow it.
-const maxGreet = 12 << 10
+// maxGreet is how many bytes of subscriptions go into a hello, which is bounded
+// and may have a long token; the others follow it.
+const maxGreet = 7 << 10
 
 // greet is the client's part of hello: where it is in what is broadcast, and in
 // its topics. With a password the server does not know yet who asks.
@@ -41,12 +42,13 @@ func (c *Client) greet(*arpc.Client) any {
 	}
 	list := []feed.Request{everything}
 	c.greeted = nil
+	clear(c.leaving)
 	size := 0
 	for _, s := range subscriptions {
 		s.lost()
 		r := s.body()
 		text, err := json.Marshal(r)
-		if size += len(text); err != nil || size > maxGreet || c.cfg.password != "" {
+		if size += len(text) + 1; err != nil || size > maxGreet || c.cfg.password != "" {
 			continue
 		}
 		c.greeted = append(c.greeted, s)
@@ -68,7 +70,7 @@ type helloAnswer struct {
 func (c *Client) welcomed(_ *arpc.Client, agreed bool, said json.RawMessage) {
 	c.mu.Lock()
 	greeted := c.greeted
-	c.greeted = nil
+	c.greeted, c.extended = nil, agreed
 	c.mu.Unlock()
 	var answers []helloAnswer
 	if !agreed || json.Unmarshal(said, &answers) != nil || len(answers) != len(greeted)+1 {
@@ -131,8 +133,49 @@ func (c *Client) deliver(ctx *arpc.Context) {
 		c.cfg.onError(p.topic, err)
 		return
 	}
-	if s := c.find(p.topic); s != nil {
-		s.push(c.message(p, ctx.Kind(), Position{Offset: ctx.Seq()}))
+	if s := c.follower(p.topic); s != nil {
+		s.push(newMessage(p, ctx.Kind(), Position{Offset: ctx.Seq()}, c.Handler.Codec()))
+	}
+}
+
+// follower is the subscription that pushes of a topic are for, nil if there is
+// none. Before the answer to an unsubscribe they are those of one that is over.
+func (c *Client) follower(topic string) *Subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving[topic] > 0 {
+		return nil
+	}
+	return c.topics[topic]
+}
+
+// unsubscribes counts an unsubscribe that waits for its answer.
+func (c *Client) unsubscribes(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving[topic]++
+}
+
+// unsubscribed takes the answer to arpc.unsubscribe in order with what is before it.
+func (c *Client) unsubscribed(ctx *arpc.Context) {
+	if ctx.IsRequest() {
+		refuse(ctx, arpc.ErrMethodNotFound)
+		return
+	}
+	var a struct {
+		Topic string `json:"topic"`
+	}
+	if json.Unmarshal(ctx.Body(), &a) == nil {
+		c.left(a.Topic)
+	}
+}
+
+// left counts an unsubscribe less.
+func (c *Client) left(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving[topic]--; c.leaving[topic] <= 0 {
+		delete(c.leaving, topic)
 	}
 }
 

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -32,13 +33,14 @@ func (h *Hub) mountExtended(on *arpc.Handler) {
 	on.Extend(arpc.Extension{
 		Capability: capability,
 		Routes: []arpc.ExtensionRoute{
-			{Method: methodSubscribe, Mode: arpc.Ordered, Handler: h.extended(h.subscribe)},
-			{Method: methodUnsubscribe, Mode: arpc.Ordered, Handler: h.extended(h.unsubscribe)},
+			{Method: methodSubscribe, Mode: arpc.Ordered, Handler: h.extended(h.subscribeTo)},
+			{Method: methodUnsubscribe, Mode: arpc.Ordered, Handler: h.extended(h.unsubscribeFrom)},
 			{Method: methodPublish, Mode: arpc.Ordered, Handler: h.extended(h.publish)},
 			{Method: methodHistory, Mode: arpc.Concurrent, Handler: h.extended(h.history)},
 			{Method: methodPresence, Mode: arpc.Concurrent, Handler: h.extended(h.roster)},
 		},
-		Welcome: h.welcome,
+		Subscriptions: h.cfg.maxSubscriptions,
+		Welcome:       h.welcome,
 		Refreshed: func(c *arpc.Client) {
 			ctx, cancel := h.within()
 			defer cancel()
@@ -78,42 +80,36 @@ func reply(ctx *arpc.Context, v any) {
 	_ = ctx.Write(arpc.Raw{Kind: wire.Value, Data: body}) // on a lost connection the hook cleans up
 }
 
-// subscribe handles arpc.subscribe.
-func (h *Hub) subscribe(ctx *arpc.Context, m *session) error {
+// subscribeTo handles arpc.subscribe.
+func (h *Hub) subscribeTo(ctx *arpc.Context, m *session) error {
 	var r feed.Request
 	if err := bind(ctx, &r); err != nil {
 		return err
 	}
-	answer, start, err := h.admit(m, &r)
+	within, cancel := h.within()
+	defer cancel()
+	s, answer, err := h.accept(within, m, &r)
 	if err != nil {
 		return err
 	}
 	reply(ctx, answer)
-	start()
+	s.start()
 	return nil
 }
 
-// admit subscribes a client that knows events.
-func (h *Hub) admit(m *session, r *feed.Request) (feed.Answer, func(), error) {
-	if err := checkTopic(r.Topic); err != nil {
-		return feed.Answer{}, nil, err
+// accept subscribes a client that knows events, and may ask for anything.
+func (h *Hub) accept(ctx context.Context, m *session, r *feed.Request) (*subscription, feed.Answer, error) {
+	err := checkTopic(r.Topic)
+	if err == nil {
+		err = r.Check()
 	}
-	if err := r.Check(); err != nil {
-		return feed.Answer{}, nil, err
-	}
-	if err := checkPresence(r); err != nil {
-		return feed.Answer{}, nil, err
-	}
-	ctx, cancel := h.within()
-	defer cancel()
-	err := h.allow(ctx, OpSubscribe, r.Topic, m.client)
-	if err == nil && r.Presence {
-		err = h.allow(ctx, OpPresence, r.Topic, m.client)
+	if err == nil {
+		err = checkPresence(r)
 	}
 	if err != nil {
-		return feed.Answer{}, nil, err
+		return nil, feed.Answer{}, err
 	}
-	return m.subscribe(ctx, r, true)
+	return h.subscribe(ctx, m, r, true)
 }
 
 // welcome takes the topics of a hello. "" belongs to whoever broadcasts.
@@ -122,11 +118,13 @@ func (h *Hub) welcome(c *arpc.Client, said json.RawMessage) (answer any, then fu
 	if said == nil || json.Unmarshal(said, &list) != nil {
 		return nil, nil
 	}
+	ctx, cancel := h.within() // for all of them: who says hello waits
+	defer cancel()
 	answers := make([]any, len(list))
 	var starts []func()
 	for i, one := range list {
 		var start func()
-		if answers[i], start = h.welcomeOne(c, one); start != nil {
+		if answers[i], start = h.welcomeOne(ctx, c, one); start != nil {
 			starts = append(starts, start)
 		}
 	}
@@ -137,7 +135,7 @@ func (h *Hub) welcome(c *arpc.Client, said json.RawMessage) (answer any, then fu
 	}
 }
 
-func (h *Hub) welcomeOne(c *arpc.Client, said json.RawMessage) (answer any, start func()) {
+func (h *Hub) welcomeOne(ctx context.Context, c *arpc.Client, said json.RawMessage) (answer any, start func()) {
 	var r feed.Request
 	if err := json.Unmarshal(said, &r); err != nil {
 		return feed.Refuse(arpc.Errorf(arpc.CodeInvalidArgument, "not the JSON that it must be")), nil
@@ -149,11 +147,11 @@ func (h *Hub) welcomeOne(c *arpc.Client, said json.RawMessage) (answer any, star
 	if err != nil {
 		return feed.Refuse(asError(err)), nil
 	}
-	granted, start, err := h.admit(m, &r)
+	s, granted, err := h.accept(ctx, m, &r)
 	if err != nil {
 		return feed.Refuse(asError(err)), nil
 	}
-	return granted, start
+	return granted, s.start
 }
 
 func (h *Hub) welcomeBroadcasts(c *arpc.Client, said json.RawMessage) (answer any, start func()) {
@@ -169,9 +167,9 @@ func (h *Hub) welcomeBroadcasts(c *arpc.Client, said json.RawMessage) (answer an
 	return feed.Refuse(arpc.Errorf(arpc.CodeNotFound, "nothing is broadcast here")), nil
 }
 
-// unsubscribe handles arpc.unsubscribe. After its answer nothing of the topic is
+// unsubscribeFrom handles arpc.unsubscribe. After its answer nothing of the topic is
 // sent.
-func (h *Hub) unsubscribe(ctx *arpc.Context, m *session) error {
+func (h *Hub) unsubscribeFrom(ctx *arpc.Context, m *session) error {
 	var r struct {
 		Topic string `json:"topic"`
 	}
@@ -229,10 +227,10 @@ func (h *Hub) publish(ctx *arpc.Context, m *session) error {
 // historyRequest is the body of arpc.history, and historyReply its answer's
 // options.
 type historyRequest struct {
-	Topic  string `json:"topic"`
-	After  uint64 `json:"after,omitempty"`
-	Before uint64 `json:"before,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	Topic  string  `json:"topic"`
+	After  *uint64 `json:"after,omitempty"`
+	Before uint64  `json:"before,omitempty"`
+	Limit  int     `json:"limit,omitempty"`
 }
 
 type historyReply struct {
@@ -248,11 +246,8 @@ func (h *Hub) history(ctx *arpc.Context, m *session) error {
 	if err := bind(ctx, &r); err != nil {
 		return err
 	}
-	if err := checkTopic(r.Topic); err != nil {
+	if err := r.check(); err != nil {
 		return err
-	}
-	if r.Limit < 0 {
-		return arpc.Errorf(arpc.CodeInvalidArgument, "limit %d", r.Limit)
 	}
 	within, cancel := h.within()
 	defer cancel()

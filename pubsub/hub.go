@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -28,6 +29,9 @@ type Hub struct {
 	under   arpc.Extension // what knows the topic ""
 	topics  map[string]*room
 	closed  bool
+	end     time.Time // when all has to be over that it does at its end
+
+	rules atomic.Uint64 // how often they were said to have changed
 
 	sessions sync.Map // *arpc.Client -> *session
 	leaving  leaving
@@ -74,6 +78,16 @@ func (h *Hub) mountedOn() *arpc.Handler {
 }
 
 func (h *Hub) codec() codec.Codec { return h.mountedOn().Codec() }
+
+// work runs f on a goroutine of its own, unless the hub is closed.
+func (h *Hub) work(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.working.Go(f)
+	}
+	return !h.closed
+}
 
 // within is a context for what somebody waits for.
 func (h *Hub) within() (context.Context, context.CancelFunc) {
@@ -181,12 +195,14 @@ func (h *Hub) Topics() int {
 	return len(h.topics)
 }
 
-// Close ends the hub and its broker: nobody can subscribe any more, and no timer
-// and goroutine is left.
+// Close ends the hub and its broker: subscriptions end, which their clients are
+// told, nobody can subscribe any more, and no timer and goroutine is left. For
+// those who are members it waits at most 5 seconds for the broker.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	again := h.closed
 	h.closed = true
+	h.end = time.Now().Add(brokerTimeout)
 	rooms := h.topics
 	h.topics = map[string]*room{}
 	h.mu.Unlock()
@@ -194,6 +210,7 @@ func (h *Hub) Close() {
 		return
 	}
 	h.cancel()
+	h.endAll()
 	h.leaving.all()
 	for _, r := range rooms {
 		r.keep()
@@ -203,4 +220,14 @@ func (h *Hub) Close() {
 	if err := h.broker.Close(); err != nil {
 		h.mountedOn().Logger().Error("arpc: close the broker", "error", err)
 	}
+}
+
+// endAll ends every subscription.
+func (h *Hub) endAll() {
+	h.sessions.Range(func(_, m any) bool {
+		for _, s := range m.(*session).subscriptions() {
+			m.(*session).end(s, errClosed)
+		}
+		return true
+	})
 }

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -8,9 +9,10 @@ import (
 )
 
 // Join subscribes a client to a topic without its asking: nobody is asked whether
-// it may. It is told, and gets what is published, if it speaks our protocol; a
-// base client gets the publications. A client that reconnects has to be put into
-// its topics again, in a connected hook, unless it subscribes itself.
+// it may, also when it asks for another place there. It is told, and gets what is
+// published, if it speaks our protocol; a base client gets the publications. One
+// that is subscribed already stays as it is. A client that reconnects has to be
+// put into its topics again, in a connected hook, unless it may subscribe itself.
 func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...SubscribeOption) error {
 	o, err := newSubscribeOptions(topic, opts)
 	if err != nil {
@@ -19,26 +21,30 @@ func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...Su
 	if err := o.request.Check(); err != nil {
 		return err
 	}
-	answer, start, err := h.join(c).subscribe(ctx, &o.request, c.Capable(capability))
+	m := h.join(c)
+	if m.find(topic) != nil {
+		return nil
+	}
+	s, answer, err := m.subscribe(ctx, &o.request, manner{events: c.Capable(capability), joined: true})
 	if err != nil {
 		return err
 	}
-	h.tellJoined(c, answer)
-	start()
+	s.tellJoined(answer)
+	s.start()
 	return nil
 }
 
 // tellJoined says so before anything is pushed.
-func (h *Hub) tellJoined(c *arpc.Client, a feed.Answer) {
-	if m := h.session(c); m != nil {
-		if s := m.find(a.Topic); s != nil {
-			s.Tell(feed.Event{Topic: a.Topic, Event: feed.Subscribed, Epoch: a.Epoch, Offset: a.Offset}.Frame())
-		}
+func (s *subscription) tellJoined(a feed.Answer) {
+	s.Tell(feed.Event{Topic: a.Topic, Event: feed.Subscribed, Epoch: a.Epoch, Offset: a.Offset}.Frame())
+	if a.Members != nil {
+		s.Tell(feed.Event{Topic: a.Topic, Event: feed.Members, Members: a.Members, Version: a.Version}.Frame())
 	}
 }
 
 // Kick ends a client's subscription of a topic and tells the client why, if it
-// speaks our protocol. It reports whether there was one.
+// speaks our protocol; nil is permission_denied. It reports whether there was one.
+// It may subscribe again: AuthorizeFunc keeps it out.
 func (h *Hub) Kick(c *arpc.Client, topic string, why *arpc.Error) bool {
 	m := h.session(c)
 	if m == nil {
@@ -48,7 +54,7 @@ func (h *Hub) Kick(c *arpc.Client, topic string, why *arpc.Error) bool {
 	if s == nil {
 		return false
 	}
-	m.end(s, why)
+	m.end(s, cmp.Or(why, errKicked))
 	return true
 }
 

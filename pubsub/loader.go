@@ -29,17 +29,16 @@ type loader struct {
 
 type want struct {
 	subscription *feed.Subscription
-	after, upTo  uint64
+	what         feed.Range
 }
 
 // ask is a feed.Options.Older.
-func (l *loader) ask(s *feed.Subscription, after, upTo uint64) {
+func (l *loader) ask(s *feed.Subscription, what feed.Range) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wanted = append(l.wanted, want{s, after, upTo})
+	l.wanted = append(l.wanted, want{s, what})
 	if !l.running {
-		l.running = true
-		l.room.hub.working.Go(l.run)
+		l.running = l.room.hub.work(l.run)
 	}
 }
 
@@ -61,9 +60,9 @@ func (l *loader) take() []want {
 // serve reads pages until everybody has one, from the lowest offset on.
 func (l *loader) serve(wanted []want) {
 	for len(wanted) > 0 {
-		lowest := wanted[0].after
+		lowest := wanted[0].what.After
 		for _, w := range wanted {
-			lowest = min(lowest, w.after)
+			lowest = min(lowest, w.what.After)
 		}
 		page, ok := l.read(lowest)
 		if !ok {
@@ -74,35 +73,42 @@ func (l *loader) serve(wanted []want) {
 }
 
 // supply gives a page to all that want some of it, and returns the others.
-func supply(wanted []want, page []topic.Entry) (left []want) {
+func supply(wanted []want, p page) (left []want) {
 	for _, w := range wanted {
-		if len(page) > 0 && page[len(page)-1].Offset <= w.after {
+		if n := len(p.entries); n > 0 && p.entries[n-1].Offset <= w.what.After {
 			left = append(left, w)
 			continue
 		}
-		w.subscription.Supply(page)
+		w.subscription.Supply(w.what, p.epoch, p.entries)
 	}
 	return left
 }
 
+// page is a part of a topic, as logs hold it.
+type page struct {
+	epoch   string
+	entries []topic.Entry
+}
+
 // read reads one page, when the broker can.
-func (l *loader) read(after uint64) (page []topic.Entry, ok bool) {
+func (l *loader) read(after uint64) (p page, ok bool) {
 	h := l.room.hub
 	for {
 		ctx, cancel := h.within()
 		found, err := h.broker.Read(ctx, l.room.name, broker.Query{After: after, Entries: loadEntries, Bytes: loadBytes})
 		cancel()
 		if err == nil {
+			p.epoch = found.State.Epoch
 			for _, e := range found.Entries {
-				page = append(page, entryOf(e))
+				p.entries = append(p.entries, entryOf(e))
 			}
-			return page, true
+			return p, true
 		}
 		h.mountedOn().Logger().Warn("arpc: read a topic", "topic", l.room.name, "after", after, "error", err)
 		select {
 		case <-time.After(loadRetry):
 		case <-h.ctx.Done():
-			return nil, false
+			return page{}, false
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/feed"
@@ -51,8 +51,7 @@ func (p *presence) changedLocked(c broker.Change) {
 	if c.Version > last+1 {
 		p.changes = p.newLog(c.Version - 1)
 		for s := range p.watches {
-			_, at := s.Position()
-			s.Move(p.changes, at, nil)
+			s.Follow(p.changes, c.Version-1)
 		}
 	}
 	event := feed.Event{Topic: p.room.name, Event: feed.Join, Member: c.Member, Version: c.Version}
@@ -92,15 +91,15 @@ func (r *room) unwatch(s *feed.Subscription) {
 }
 
 // supplyRoster gives the whole roster in place of changes that are gone.
-func (r *room) supplyRoster(s *feed.Subscription, _, upTo uint64) {
-	r.hub.working.Go(func() {
+func (r *room) supplyRoster(s *feed.Subscription, what feed.Range) {
+	r.hub.work(func() {
 		for {
 			ctx, cancel := r.hub.within()
 			roster, err := r.hub.broker.Members(ctx, r.name)
 			cancel()
 			if err == nil {
 				event := feed.Event{Topic: r.name, Event: feed.Members, Members: roster.Members, Version: roster.Version}
-				s.Supply([]topic.Entry{{Offset: upTo, Data: event.Frame()}})
+				s.Supply(what, what.Epoch, []topic.Entry{{Offset: what.UpTo, Data: event.Frame()}})
 				return
 			}
 			select {
@@ -120,15 +119,13 @@ func (s *subscription) show(ctx context.Context, r *feed.Request, answer *feed.A
 		m.User = who.ID
 	}
 	m.ID, s.stays = memberID(m.User, r.Member), r.Member != ""
-	holder := rand.Text()
+	s.member, s.holder = m.ID, rand.Text() // before the broker says yes, which may get lost
 	b := s.room.hub.broker
-	if err := b.Enter(ctx, s.room.name, m, holder); err != nil {
+	if err := b.Enter(ctx, s.room.name, m, s.holder); err != nil {
 		return shown(err, errBroker)
 	}
-	s.member, s.holder = m.ID, holder
 	roster, err := b.Members(ctx, s.room.name)
 	if err != nil {
-		s.hide()
 		return shown(err, errBroker)
 	}
 	if answer.Members, err = json.Marshal(roster.Members); err != nil {
@@ -156,85 +153,9 @@ func checkPresence(r *feed.Request) error {
 	if len(r.Member) > maxSecret {
 		return arpc.Errorf(arpc.CodeInvalidArgument, "member of %d bytes, limit %d", len(r.Member), maxSecret)
 	}
+	if !utf8.Valid(r.Info) { // others get it as it is
+		return arpc.Errorf(arpc.CodeInvalidArgument, "info is not valid UTF-8")
+	}
 	r.Info = bytes.TrimSpace(r.Info)
 	return nil
-}
-
-// hide ends a membership now.
-func (s *subscription) hide() {
-	if s.holder == "" {
-		return
-	}
-	h := s.room.hub
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), brokerTimeout)
-	defer cancel()
-	if err := h.broker.Leave(ctx, s.room.name, s.member, s.holder); err != nil && h.ctx.Err() == nil {
-		h.mountedOn().Logger().Warn("arpc: leave a topic", "topic", s.room.name, "member", s.member, "error", err)
-	}
-}
-
-// leaving are members whose connection was lost, and who may come back.
-type leaving struct {
-	hub *Hub
-
-	mu     sync.Mutex // guards what follows
-	timers map[*subscription]*time.Timer
-	closed bool
-}
-
-// later ends a membership unless the member comes back in time: then it belongs
-// to somebody else. The topic stays until then.
-func (l *leaving) later(s *subscription) {
-	if s.holder == "" {
-		return
-	}
-	if !s.stays || l.hub.cfg.grace <= 0 || !l.hub.hold(s.room) {
-		s.hide()
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	if l.timers == nil {
-		l.timers = map[*subscription]*time.Timer{}
-	}
-	l.timers[s] = time.AfterFunc(l.hub.cfg.grace, func() { l.now(s) })
-}
-
-func (l *leaving) now(s *subscription) {
-	l.mu.Lock()
-	_, waits := l.timers[s]
-	delete(l.timers, s)
-	l.mu.Unlock()
-	if waits {
-		s.hide()
-		l.hub.exit(s.room)
-	}
-}
-
-// all ends every membership that waits.
-func (l *leaving) all() {
-	l.mu.Lock()
-	l.closed = true
-	timers := l.timers
-	l.timers = nil
-	l.mu.Unlock()
-	for s, t := range timers {
-		t.Stop()
-		s.hide()
-	}
-}
-
-// hold counts one user more of a room that is there.
-func (h *Hub) hold(r *room) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.topics[r.name] != r {
-		return false
-	}
-	r.users++
-	r.keepLocked()
-	return true
 }

@@ -31,6 +31,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, opts ...pubsub.Option) (s *pubsub.Server, tcp, web string) {
 	t.Helper()
 	s = pubsub.NewServer(opts...)
+	tcp, web = serve(t, s)
+	return s, tcp, web
+}
+
+// serve serves a server on both doors.
+func serve(t *testing.T, s *pubsub.Server) (tcp, web string) {
+	t.Helper()
 	s.Handler.SetLogger(slog.New(slog.DiscardHandler))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,7 +55,7 @@ func start(t *testing.T, opts ...pubsub.Option) (s *pubsub.Server, tcp, web stri
 		arpctest.Receive(t, serving, "Serve")
 		h.Close()
 	})
-	return s, "tcp://" + ln.Addr().String(), "ws" + strings.TrimPrefix(h.URL, "http")
+	return "tcp://" + ln.Addr().String(), "ws" + strings.TrimPrefix(h.URL, "http")
 }
 
 // publish is Publish where the position does not matter.

@@ -172,19 +172,13 @@ func (r *room) Reset(s broker.State) {
 // where they are, or go back to the newest if the topic lost its end; in another
 // one they begin with the oldest that is held.
 func (r *room) replaceLocked(s broker.State) {
-	same := s.Epoch == r.log.Epoch()
-	r.log = r.newLog(s)
 	begin := s.Last
-	if s.First > 0 && !same {
+	if s.First > 0 && s.Epoch != r.log.Epoch() {
 		begin = s.First - 1
 	}
-	told := feed.Event{Topic: r.name, Event: feed.Epoch, Epoch: s.Epoch, Offset: begin}.Frame()
+	r.log = r.newLog(s)
 	for _, sub := range r.subscribers {
-		if _, at := sub.Position(); same && at <= s.Last {
-			sub.Move(r.log, at, nil)
-		} else {
-			sub.Move(r.log, begin, told)
-		}
+		sub.Follow(r.log, begin)
 	}
 }
 

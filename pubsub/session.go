@@ -6,16 +6,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/feed"
 )
 
-// session is a client that may use the topics.
+// session is a client that may use the topics, or that the server put into some.
 type session struct {
 	hub    *Hub
 	client *arpc.Client
-	origin uint64 // marks what it publishes; even, and never 0
+	origin uint64      // marks what it publishes; even, and never 0
+	mayAsk atomic.Bool // for topics; otherwise it gets those that the server puts it into
 
 	mu     sync.Mutex // guards what follows
 	topics map[string]*subscription
@@ -30,6 +32,7 @@ type subscription struct {
 	room    *room
 	index   int // in room.subscribers, below 0 when it is not there
 	noEcho  bool
+	joined  bool      // by the server, which asks nobody
 	left    sync.Once // the room
 
 	// Of those who show that they are there.
@@ -39,7 +42,14 @@ type subscription struct {
 	watches *feed.Subscription
 }
 
-// join makes a client one that may use the topics.
+// admit makes a client one that may use the topics.
+func (h *Hub) admit(c *arpc.Client) *session {
+	m := h.join(c)
+	m.mayAsk.Store(true)
+	return m
+}
+
+// join gives a client a session.
 func (h *Hub) join(c *arpc.Client) *session {
 	if m := h.session(c); m != nil {
 		return m
@@ -64,43 +74,49 @@ func (h *Hub) session(c *arpc.Client) *session {
 
 // sessionOf is the session of a client that may have one.
 func (h *Hub) sessionOf(c *arpc.Client) (*session, error) {
-	if m := h.session(c); m != nil {
-		return m, nil
-	}
+	m := h.session(c)
 	switch {
+	case m != nil && m.mayAsk.Load():
+		return m, nil
 	case h.cfg.access == nil:
 		return nil, errRefused
 	case h.cfg.open:
-		return h.join(c), nil
+		return h.admit(c), nil
 	}
 	return nil, errUnauthenticated
 }
 
+// manner is how a client comes into a topic.
+type manner struct {
+	events bool // it knows them
+	joined bool // the server put it there
+}
+
 // subscribe puts the client into a topic, where it asks to be, and takes the place
-// of a subscription that it has there. Nothing is pushed before start.
-func (m *session) subscribe(ctx context.Context, r *feed.Request, events bool) (answer feed.Answer, start func(), err error) {
+// of a subscription that it has there. Nothing is pushed before start. Others see
+// the subscription when all of it is there.
+func (m *session) subscribe(ctx context.Context, r *feed.Request, how manner) (*subscription, feed.Answer, error) {
 	if err := m.admits(r.Topic); err != nil {
-		return feed.Answer{}, nil, err // before a topic is made for it
+		return nil, feed.Answer{}, err // before a topic is made for it
 	}
 	room, err := m.hub.enter(ctx, r.Topic)
 	if err != nil {
-		return feed.Answer{}, nil, err
+		return nil, feed.Answer{}, err
 	}
-	s := &subscription{session: m, room: room, index: -1, noEcho: r.Echo != nil && !*r.Echo}
-	answer, err = m.place(ctx, s, r, events)
+	s := &subscription{session: m, room: room, index: -1, noEcho: r.Echo != nil && !*r.Echo, joined: how.joined}
+	answer, err := m.place(ctx, s, r, how.events)
+	if err == nil && r.Presence {
+		err = s.show(ctx, r, &answer)
+	}
 	if err == nil {
 		err = m.keep(s)
 	}
-	if err == nil && r.Presence {
-		if err = s.show(ctx, r, &answer); err != nil {
-			m.drop(s)
-		}
-	}
 	if err != nil {
 		s.close()
-		return feed.Answer{}, nil, err
+		m.hub.leaving.end(s)
+		return nil, feed.Answer{}, err
 	}
-	return answer, s.start, nil
+	return s, answer, nil
 }
 
 // place finds the place in the topic.
@@ -217,9 +233,16 @@ func (m *session) subscriptions() []*subscription {
 // unsubscribe ends the subscription of a topic, if there is one: when it returns
 // nothing more is pushed.
 func (m *session) unsubscribe(topic string) {
-	if s := m.find(topic); s != nil && m.drop(s) {
+	if s := m.find(topic); s != nil {
+		m.leave(s)
+	}
+}
+
+// leave ends a subscription without a word.
+func (m *session) leave(s *subscription) {
+	if m.drop(s) {
 		s.close()
-		s.hide()
+		m.hub.leaving.end(s)
 	}
 }
 
@@ -230,7 +253,7 @@ func (m *session) end(s *subscription, why *arpc.Error) {
 	}
 	s.End(feed.Event{Topic: s.room.name, Event: feed.Ended, Code: string(why.Code), Message: why.Message}.Frame())
 	s.closeRest()
-	s.hide()
+	m.hub.leaving.end(s)
 }
 
 // close ends what is pushed, once, and leaves the room.

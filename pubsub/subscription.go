@@ -57,6 +57,7 @@ func newSubscription(c *Client, o subscribeOptions, f func(*Message)) *Subscript
 			select {
 			case s.queue <- m:
 			case <-s.done:
+			case <-c.Done():
 			}
 		}
 	}
@@ -90,8 +91,8 @@ func (s *Subscription) Members() []Member {
 }
 
 // All are the publications of a subscription that was made without a handler.
-// The loop ends when the subscription or ctx does, with an error if there is a
-// reason. A loop that is slow holds up the other topics of the client, and the
+// The loop ends when the subscription, the client or ctx does, with an error if
+// there is a reason. A loop that is slow holds up the other topics of the client, and the
 // server keeps what it does not get, as long as it keeps anything.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
@@ -114,6 +115,9 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 					yield(nil, err)
 				}
 				return
+			case <-s.client.Done():
+				yield(nil, arpc.ErrStopped)
+				return
 			case <-ctx.Done():
 				yield(nil, ctx.Err())
 				return
@@ -130,14 +134,19 @@ func (s *Subscription) Unsubscribe() error {
 	}
 	s.end(nil)
 	c := s.client
-	if !c.Capable(capability) {
+	if !c.knowsPositions() {
 		return s.wrap("unsubscribe from", c.base(c.Client, routeUnsubscribe, s.Topic(), arpc.Raw{}))
 	}
 	ctx, cancel := c.patience()
 	defer cancel()
+	c.unsubscribes(s.Topic())
 	err := c.CallProtocol(ctx, methodUnsubscribe, map[string]string{"topic": s.Topic()}, new(json.RawMessage))
 	if errors.Is(err, arpc.ErrDisconnected) {
 		return nil // it ended with its connection
+	}
+	var refusal *arpc.Error
+	if errors.As(err, &refusal) && refusal.Remote() {
+		c.left(s.Topic()) // the topic is not in that answer
 	}
 	return s.wrap("unsubscribe from", err)
 }
@@ -195,7 +204,7 @@ func (s *Subscription) begun() bool {
 // request subscribes on the connection there is.
 func (s *Subscription) request(on *arpc.Client) error {
 	c := s.client
-	if !on.Capable(capability) {
+	if !c.knowsPositions() {
 		err := c.base(on, routeSubscribe, s.Topic(), arpc.Raw{})
 		if err == nil {
 			s.beginBase()
@@ -206,11 +215,14 @@ func (s *Subscription) request(on *arpc.Client) error {
 		ctx, cancel := c.patience()
 		defer cancel()
 		connection := s.await()
-		err := on.CallProtocol(ctx, methodSubscribe, s.body(), new(json.RawMessage))
+		var a feed.Answer
+		err := on.CallProtocol(ctx, methodSubscribe, s.body(), &a)
 		if err != nil {
 			s.awaitNot(connection)
+			return err
 		}
-		return err
+		s.begin(&a, connection)
+		return nil
 	})
 	return s.wrap("subscribe to", err)
 }
@@ -221,6 +233,21 @@ func (s *Subscription) await() (connection int) {
 	defer s.mu.Unlock()
 	s.awaiting++
 	return s.connection
+}
+
+// begin takes the answer to the first request at once: who waits for it may be a
+// handler, and nothing comes in order before that returns. There is nothing yet
+// that it could be out of order with.
+func (s *Subscription) begin(a *feed.Answer, connection int) {
+	if s.isFirst(connection) {
+		s.answered(a, true)
+	}
+}
+
+func (s *Subscription) isFirst(connection int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.placed && s.awaiting > 0 && s.connection == connection
 }
 
 // awaitNot says that an answer does not come.
@@ -266,6 +293,13 @@ func (s *Subscription) isLive() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live
+}
+
+// isWhole reports whether the server pushes and nothing is missing.
+func (s *Subscription) isWhole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live && !s.hole
 }
 
 // lost says that the connection is another: what was asked on the one before may
@@ -398,7 +432,7 @@ func (s *Subscription) refused(err error) {
 	s.client.cfg.onError(s.Topic(), err)
 	if code := arpc.CodeOf(err); code == arpc.CodeUnavailable || code == arpc.CodeDeadlineExceeded {
 		time.AfterFunc(retryAfter, func() {
-			if s.client.find(s.Topic()) == s && !s.isLive() && s.client.State() == arpc.StateOpen {
+			if s.client.find(s.Topic()) == s && !s.isWhole() && s.client.State() == arpc.StateOpen {
 				if err := s.request(s.client.Client); err != nil && !errors.Is(err, arpc.ErrDisconnected) {
 					s.refused(err)
 				}

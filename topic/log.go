@@ -169,7 +169,7 @@ func (l *Log) overLocked(e *Entry, oldest time.Time) bool {
 	case l.limits.Bytes > 0 && l.bytes > l.limits.Bytes && l.held > 1:
 		return true
 	}
-	return l.limits.Age > 0 && !e.at.IsZero() && e.at.Before(oldest)
+	return l.limits.Age > 0 && e.at.Before(oldest)
 }
 
 // trimOldLocked drops what became too old since something was appended.
@@ -216,14 +216,21 @@ func (l *Log) readLocked(after uint64, into []Entry, room int) (n int, from uint
 }
 
 // SetLimits changes what is kept. Entries that were appended without a limit of
-// their age are not held to one.
+// their age are as old as the first that is set.
 func (l *Log) SetLimits(limits Limits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.limits = limits
-	if l.held > 0 {
-		l.trimLocked(l.now())
+	if l.held == 0 {
+		return
 	}
+	now := l.now()
+	for o := l.firstLocked(); limits.Age > 0 && o <= l.last; o++ {
+		if e := l.placeLocked(o); e.at.IsZero() {
+			e.at = now
+		}
+	}
+	l.trimLocked(now)
 }
 
 // Expires is when the newest entry will be too old to be kept; zero if there is

@@ -227,8 +227,8 @@ func TestWhatIsGoneIsNotHeld(t *testing.T) {
 	}
 }
 
-// TestLimitsMayChange: what was appended without a limit of age keeps none, or
-// everything would go at once.
+// TestLimitsMayChange: what was appended without a limit of age is as old as the
+// limit, or it would go at once or never.
 func TestLimitsMayChange(t *testing.T) {
 	l, clock := newLog(topic.Limits{})
 	for i := range 10 {
@@ -239,10 +239,15 @@ func TestLimitsMayChange(t *testing.T) {
 		t.Errorf("with room for three: %q", got)
 	}
 	l.SetLimits(topic.Limits{Age: time.Minute})
-	add(l, "11")
-	clock.now = clock.now.Add(time.Hour)
 	if first, _ := l.Bounds(); first != 8 {
 		t.Errorf("those from before the limit of their age: holds from %d", first)
+	}
+	if at := l.Expires(); !at.Equal(clock.now.Add(time.Minute)) {
+		t.Errorf("they expire at %v, now is %v", at, clock.now)
+	}
+	clock.now = clock.now.Add(time.Hour)
+	if first, _ := l.Bounds(); first != 0 {
+		t.Errorf("an hour later: holds from %d", first)
 	}
 }
 

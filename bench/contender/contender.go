@@ -1,5 +1,5 @@
 // Package contender has everyone whose calls are measured: each echoes a text,
-// by a server and by one connection of a client.
+// or publishes it, by a server and by one connection of a client.
 package contender
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/bench/drive"
 )
 
-// Contender is one way to echo. Either it has a Dial, or an Open, or programs of
+// Contender is one way to echo, or to publish. Either it has a Dial, or an Open, or programs of
 // its own for both sides; a Server program may go with a Dial, which is then
 // used where it is not the client that is measured.
 type Contender struct {
@@ -20,12 +20,15 @@ type Contender struct {
 	// About is what it does, in a few words.
 	About string
 
-	// Serve echoes on a listener until that fails.
+	// Serve answers on a listener until that fails.
 	Serve func(net.Listener) error
 	// Dial connects where calls know their answers.
 	Dial func(Target) (drive.Caller, error)
 	// Open connects where they do not.
 	Open func(Target) (drive.Pipe, error)
+
+	// Versions, unless it is nil, are of the programs that Serve starts, by name.
+	Versions func() map[string]string
 
 	// Server and Load are the arguments of node, in the folder bench/socketio.
 	Server, Load []string
@@ -48,12 +51,12 @@ func (t Target) dial() (net.Conn, error) {
 	return t.Dialer.DialContext(t.Context, "tcp", t.Address)
 }
 
-// All are the contenders.
-var All = slices.Concat(arpcs, []Contender{grpcGo, netRPC, gorilla, socketIO, rawEcho, pingPong})
+// All are the contenders that need no program but those of this project.
+var All = slices.Concat(arpcs, []Contender{grpcGo, netRPC, gorilla, socketIO, rawEcho, pingPong}, durables)
 
 // Named finds a contender.
 func Named(name string) (Contender, error) {
-	for _, c := range All {
+	for _, c := range slices.Concat(All, redises) {
 		if c.Name == name {
 			return c, nil
 		}

@@ -34,11 +34,15 @@ func Serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	ready := control.Ready{Address: ln.Addr().String()}
+	if c.Versions != nil {
+		ready.Versions = c.Versions()
+	}
 	go func() {
 		fmt.Fprintln(os.Stderr, "bench: serve:", c.Serve(ln)) // it returns only if it cannot go on
 		os.Exit(1)
 	}()
-	if err := control.Obey(os.Stdin, os.Stdout, control.Ready{Address: ln.Addr().String()}, tell); err != nil {
+	if err := control.Obey(os.Stdin, os.Stdout, ready, tell); err != nil {
 		return err
 	}
 	return stop()

@@ -35,6 +35,10 @@ var columns = map[string][]column{
 		median("before a collection", Resident), median("opened/s", Opened),
 		median("server µs/open", ServerCPU),
 	},
+	"durable": {
+		median("publications/s", Rate), spread("min–max", Rate), ratio("× redis-always", Rate, "redis-always"),
+		median("p50 µs", P50), median("p99 µs", P99), spread("p99 min–max", P99),
+	},
 	"fanout": {
 		median("deliveries/s", Rate), spread("min–max", Rate),
 		ratio("× gorilla-hub", Rate, "gorilla-hub"), ratio("× socket.io", Rate, "socket.io"), ratio("× raw-coalesced", Rate, "raw-coalesced"),

@@ -39,6 +39,8 @@ var compared = map[string]string{
 	"google.golang.org/grpc":       "gRPC-Go",
 	"github.com/gorilla/websocket": "gorilla/websocket",
 	"github.com/olahol/melody":     "melody",
+	"github.com/redis/go-redis/v9": "go-redis",
+	"go.etcd.io/bbolt":             "bbolt",
 }
 
 // versionsOf are what this program was built from, and what the programs that

@@ -65,6 +65,14 @@ var benchmarks = []benchmark{
 		loads:      []load{{name: "10,000 connections", connections: 10000, idle: true}},
 	},
 	{
+		name:       "durable",
+		contenders: []string{"arpc-memory", "arpc-bolt", "arpc-bolt-never", "redis-always", "redis-everysec"},
+		loads: []load{
+			{name: "1 publisher", size: 128, connections: 1, callers: 1},
+			{name: "64 publishers", size: 128, connections: 64, callers: 1},
+		},
+	},
+	{
 		name: "fanout",
 		// Those that goals compare follow each other: what else the machine does changes with time.
 		contenders: []string{"raw-coalesced", "arpc", "raw", "gorilla-hub", "arpc-base", "melody", "socket.io"},
@@ -83,7 +91,7 @@ func benchmarkNamed(name string) (benchmark, error) {
 			return b, nil
 		}
 	}
-	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency, idle and fanout", name)
+	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency, idle, durable and fanout", name)
 }
 
 // narrow keeps the loads and contenders that were asked for.

@@ -27,7 +27,7 @@ type settings struct {
 // Main measures a benchmark: run NAME [flags].
 func Main(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("run what? There are echo, ws, latency, idle and fanout")
+		return errors.New("run what? There are echo, ws, latency, idle, durable and fanout")
 	}
 	b, err := benchmarkNamed(args[0])
 	if err != nil {

@@ -37,6 +37,8 @@ type Answer struct {
 	// Epoch and Offset are the position before the first push.
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
+	// Last is the newest offset there is: what is up to it is history.
+	Last uint64 `json:"last"`
 	// Recovered says that nothing is missing behind what was asked for.
 	Recovered bool `json:"recovered"`
 	// From is the oldest offset held, where something is missing.
@@ -83,7 +85,7 @@ type State struct {
 // Place is where a subscription begins.
 func (r *Request) Place(s State) Answer {
 	a := r.place(s)
-	a.Topic = r.Topic
+	a.Topic, a.Last = r.Topic, s.Last
 	return a
 }
 

@@ -21,13 +21,18 @@ type Options struct {
 	// Hides, unless it is nil, says that an entry with a tag is not for this
 	// client.
 	Hides func(tag any) bool
-	// Older, unless it is nil, is asked for entries behind an offset, up to
-	// another, that the log does not hold any more. It answers, later and from
-	// another goroutine, by calling Supply once.
-	Older func(s *Subscription, after, upTo uint64)
+	// Older, unless it is nil, is asked for entries that the log does not hold any
+	// more. It answers, later and from another goroutine, by calling Supply once.
+	Older func(s *Subscription, r Range)
 	// Missed, unless it is nil, is told how many entries were gone before the
 	// client read them. It must not block.
 	Missed func(n uint64)
+}
+
+// Range is the entries behind After, up to UpTo, of an epoch.
+type Range struct {
+	Epoch       string
+	After, UpTo uint64
 }
 
 // Subscription is a client's place in a log. Its methods are safe for concurrent use.
@@ -101,14 +106,19 @@ func (s *Subscription) Position() (epoch string, offset uint64) {
 	return s.epoch, s.position
 }
 
-// Move goes on behind an offset of a log, another one or the same. tell, unless
-// it is nil, is a frame that tells the client where.
-func (s *Subscription) Move(l *topic.Log, after uint64, tell []byte) {
+// Follow goes on in another log: where it is, if that is of the same epoch and
+// reaches so far; otherwise behind begin, which the client is told.
+func (s *Subscription) Follow(l *topic.Log, begin uint64) {
+	_, last := l.Bounds()
 	s.mu.Lock()
 	waited := s.cursor.Close() && s.started
-	if !s.closed {
-		s.placeLocked(l, after)
-		s.noteLocked(tell)
+	switch {
+	case s.closed:
+	case s.epoch == l.Epoch() && s.position <= last:
+		s.placeLocked(l, s.position)
+	default:
+		s.placeLocked(l, begin)
+		s.noteLocked(Event{Topic: s.o.Topic, Event: Epoch, Epoch: s.epoch, Offset: begin}.Frame())
 	}
 	s.mu.Unlock()
 	if waited {
@@ -157,25 +167,36 @@ func (s *Subscription) End(lastWord []byte) {
 	cursor.Poke()
 }
 
-// Supply gives what Older was asked for: entries without a hole between them,
-// none if they are gone.
-func (s *Subscription) Supply(entries []topic.Entry) {
+// Supply gives what Older was asked for: entries of the range without a hole
+// between them, or behind it as well, and none if they are gone. What is of another
+// epoch, "" if nobody knows, or was asked for before the subscription went
+// elsewhere, is left out: the log that follows says more.
+func (s *Subscription) Supply(r Range, epoch string, entries []topic.Entry) {
 	s.mu.Lock()
-	if !s.asked {
-		s.mu.Unlock()
-		return // it was moved meanwhile
+	defer s.mu.Unlock()
+	if !s.asked || r != s.wantedLocked() || epoch != "" && epoch != r.Epoch {
+		return
 	}
-	s.asked, s.older = false, entries
-	for len(s.older) > 0 && s.older[0].Offset <= s.position {
-		s.older = s.older[1:]
-	}
-	if len(s.older) == 0 || s.older[0].Offset > s.missing {
-		s.older = nil
+	s.asked, s.older = false, within(entries, r)
+	if len(s.older) == 0 {
 		s.lostLocked(s.missing)
 	}
-	cursor := s.cursor
-	s.mu.Unlock()
-	cursor.Poke()
+	s.cursor.Poke()
+}
+
+// wantedLocked is what has to be supplied.
+func (s *Subscription) wantedLocked() Range { return Range{s.epoch, s.position, s.missing} }
+
+// within are the entries that are in a range. What is behind it is still to come
+// from the log.
+func within(entries []topic.Entry, r Range) []topic.Entry {
+	for len(entries) > 0 && entries[0].Offset <= r.After {
+		entries = entries[1:]
+	}
+	for len(entries) > 0 && entries[len(entries)-1].Offset > r.UpTo {
+		entries = entries[:len(entries)-1]
+	}
+	return entries
 }
 
 // lostLocked moves the client behind an offset, because what is before it is gone.
@@ -260,7 +281,7 @@ func (s *Subscription) catchUpLocked(w *arpc.FrameWriter) bool {
 		return true
 	case !s.asked:
 		s.asked = true
-		s.o.Older(s, s.position, s.missing)
+		s.o.Older(s, s.wantedLocked())
 	}
 	return false
 }
@@ -268,9 +289,7 @@ func (s *Subscription) catchUpLocked(w *arpc.FrameWriter) bool {
 // sendSomeLocked sends entries as long as there is room, and returns the others.
 func (s *Subscription) sendSomeLocked(w *arpc.FrameWriter, entries []topic.Entry) []topic.Entry {
 	for len(entries) > 0 && w.Room() > 0 {
-		if entries[0].Offset > s.position { // pages of the two sorts may overlap
-			s.sendLocked(w, entries[:1])
-		}
+		s.sendLocked(w, entries[:1])
 		entries = entries[1:]
 	}
 	return entries

@@ -15,6 +15,7 @@ const (
 	gorilla = "github.com/gorilla/websocket"
 	gin     = "github.com/gin-gonic/gin"
 	rate    = "golang.org/x/time"
+	bbolt   = "go.etcd.io/bbolt"
 
 	messagePack = "github.com/vmihailenco/msgpack/v5"
 	cbor        = "github.com/fxamacker/cbor/v2"
@@ -69,6 +70,7 @@ var rooms = []room{
 	{path: "pubsub/checker", layer: 3},
 
 	{path: "pubsub", layer: 4, pulls: []string{gorilla}},
+	{path: "pubsub/bolt", layer: 4, names: []string{bbolt}, pulls: []string{gorilla, "golang.org/x/sys"}},
 
 	{path: "cmd", layer: 5, leaf: true},
 	{path: "web/chat-demo", layer: 5, names: []string{gin}, leaf: true},

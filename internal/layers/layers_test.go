@@ -50,6 +50,8 @@ func TestRule(t *testing.T) {
 		"gorilla by name":      {pkg{ImportPath: at("server"), Imports: []string{gorilla}}, `"server" may not name`},
 		"gorilla in wire":      {pkg{ImportPath: at("wire"), Deps: []string{gorilla}}, `"wire" may not`},
 		"gin in the demo":      {pkg{ImportPath: at("web/chat-demo"), Imports: []string{gin}, Deps: []string{gin, "golang.org/x/net/http2"}}, ""},
+		"bbolt in its broker":  {pkg{ImportPath: at("pubsub/bolt"), Imports: []string{bbolt}, Deps: []string{bbolt}}, ""},
+		"bbolt in the hub":     {pkg{ImportPath: at("pubsub"), Deps: []string{bbolt}}, "pulls in " + bbolt},
 		"gin in the server":    {pkg{ImportPath: at("server"), Deps: []string{gin}}, "pulls in " + gin},
 		"a module's prefix":    {pkg{ImportPath: at("ws"), Imports: []string{gorilla + "x"}}, "may not name"},
 		"x is not standard":    {pkg{ImportPath: at("topic"), Imports: []string{"golang.org/x/sys/unix"}}, "may not name"},

@@ -1,0 +1,199 @@
+package bolt
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/pubsub"
+	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
+	"github.com/seed-fbfaa03e/arpc/topic"
+)
+
+// serveClients is a server on an address, until standard input ends.
+func serveClients(b *Broker, address string) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		panic(err)
+	}
+	s := pubsub.NewServer(pubsub.Open(), pubsub.WithBroker(b), pubsub.History(topic.Limits{Entries: 1_000_000}))
+	go func() { _ = s.Serve(ln) }()
+	say("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = s.Shutdown(ctx) // it ends, in time or not
+}
+
+// end ends a child in order.
+func (c *child) end(t *testing.T) {
+	t.Helper()
+	_ = c.stdin.Close()
+	for range c.lines { // until it is gone
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("the server ended: %v", err)
+	}
+}
+
+// witness writes down what a subscriber hands to its application.
+type witness struct {
+	mu     sync.Mutex
+	record checker.Subscriber
+	heard  atomic.Int64
+}
+
+func (w *witness) add(e checker.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.record.Events = append(w.record.Events, e)
+}
+
+func (w *witness) subscribe(t *testing.T, c *pubsub.Client, name, epoch string) {
+	t.Helper()
+	w.add(checker.Event{Kind: checker.Started, Topic: name, Epoch: epoch})
+	_, err := c.Subscribe(name, func(m *pubsub.Message) {
+		w.add(checker.Event{Kind: checker.Message, Topic: name, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
+		w.heard.Add(1)
+	}, pubsub.Since(pubsub.Position{Epoch: epoch}), pubsub.OnGap(func(g pubsub.Gap) {
+		t.Errorf("%s: a gap in %s: %+v", w.record.Name, name, g)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dial(t *testing.T, address string) *pubsub.Client {
+	t.Helper()
+	c, err := pubsub.Dial(t.Context(), "tcp://"+address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Stop(); <-c.Done() })
+	return c
+}
+
+// TestClientsAcrossRestarts: a restart, in order or not, is one more reconnect:
+// publishers and subscribers go on, and nothing is lost or doubled.
+func TestClientsAcrossRestarts(t *testing.T) {
+	restarts := 2
+	if whole {
+		restarts = 20
+	}
+	path := filepath.Join(t.TempDir(), "topics.db")
+	address := freeAddress(t)
+	server := start(t, "serve", path, address)
+	<-server.lines
+
+	probe := dial(t, address)
+	epochs := map[string]string{}
+	for i := range topics {
+		s, err := probe.Subscribe(topicOf(i), func(*pubsub.Message) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		epochs[topicOf(i)] = s.Position().Epoch
+	}
+	var witnesses []*witness
+	for i := range 6 {
+		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("subscriber ", i)}}
+		c := dial(t, address)
+		for name, epoch := range epochs {
+			w.subscribe(t, c, name, epoch)
+		}
+		witnesses = append(witnesses, w)
+	}
+
+	var stop atomic.Bool
+	var acked atomic.Int64
+	var publishing sync.WaitGroup
+	published := make([][]checker.Publication, 8)
+	for i := range published {
+		c := dial(t, address)
+		publishing.Go(func() { published[i] = publishKeyed(t, c, i, &stop, &acked) })
+	}
+	for round := range restarts {
+		some := acked.Load() + 500
+		eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+		if round%2 == 0 {
+			server.kill()
+		} else {
+			server.end(t)
+		}
+		server = start(t, "serve", path, address)
+		<-server.lines
+	}
+	some := acked.Load() + 500
+	eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+	stop.Store(true)
+	publishing.Wait()
+
+	run := checker.Run{}
+	complete := map[string]uint64{}
+	for _, list := range published {
+		run.Published = append(run.Published, list...)
+		for _, p := range list {
+			complete[p.Topic] = max(complete[p.Topic], p.Offset)
+		}
+	}
+	for _, w := range witnesses {
+		eventually(t, w.record.Name+" has all", func() bool { return w.heard.Load() >= acked.Load() || t.Failed() })
+		w.mu.Lock()
+		w.record.Complete = complete
+		run.Subscribers = append(run.Subscribers, w.record)
+		w.mu.Unlock()
+	}
+	found := map[string]int{}
+	for _, v := range checker.Check(run) {
+		found[v.Rule]++
+		t.Error(v)
+	}
+	figure(t, "bolt_restarts", restarts)
+	figure(t, "bolt_restarts_publications", acked.Load())
+	figure(t, "bolt_restarts_deliveries", acked.Load()*int64(len(witnesses)))
+	figure(t, "bolt_restarts_lost", found["R4"])
+	figure(t, "bolt_restarts_doubled", found["R5"])
+	server.end(t)
+}
+
+// publishKeyed publishes one after the other, each until it is acknowledged.
+func publishKeyed(t *testing.T, c *pubsub.Client, publisher int, stop *atomic.Bool, acked *atomic.Int64) (list []checker.Publication) {
+	for n := 1; !stop.Load(); n++ {
+		p := checker.Publication{Topic: topicOf(publisher), Publisher: fmt.Sprint(publisher), N: n, Payload: fmt.Sprintf("%d/%d", publisher, n), Acked: true}
+		for {
+			at, err := c.Publish(p.Topic, p.Payload, pubsub.Key(p.Payload))
+			if err == nil {
+				p.Epoch, p.Offset = at.Epoch, at.Offset
+				break
+			}
+			if code := arpc.CodeOf(err); code != arpc.CodeUnavailable && code != arpc.CodeDeadlineExceeded {
+				t.Errorf("publisher %d: %v", publisher, err)
+				return list
+			}
+		}
+		list = append(list, p)
+		acked.Add(1)
+	}
+	return list
+}
+
+// freeAddress is one that nobody listens on, for a server that comes back to it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return ln.Addr().String()
+}
