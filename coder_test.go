@@ -3,6 +3,7 @@ package arpc_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -268,13 +269,20 @@ func TestLimitHoldsBeforeCodersAndAfter(t *testing.T) {
 	far, near := arpc.NewHandler(), arpc.NewHandler()
 	far.SetLimits(arpc.Limits{Body: limit})
 	for _, h := range []*arpc.Handler{near, far} {
+		h.UseCoder(trace.New())
+		h.UseCoder(gzip.New(0))
 		h.UseCoder(encryption(t))
 	}
 	far.Handle("/len", func(ctx *arpc.Context) { _ = ctx.Write(len(ctx.Body())) })
 	c, _ := arpctest.Transports[1].Connect(t, near, far)
 	var n int
-	if err := c.Call("/len", make([]byte, limit-len("/len")), &n, arpctest.Wait); err != nil || n != limit-len("/len") {
-		t.Errorf("%d, %v", n, err)
+	incompressible := make([]byte, limit-len("/len"))
+	_, _ = rand.Read(incompressible) // never fails
+	for _, body := range [][]byte{incompressible, make([]byte, len(incompressible))} {
+		ctx := trace.With(context.Background(), parent)
+		if err := c.CallWith(ctx, "/len", body, &n); err != nil || n != len(body) {
+			t.Errorf("%d, %v", n, err)
+		}
 	}
 	if err := c.Call("/len", make([]byte, limit), nil, arpctest.Wait); arpc.CodeOf(err) != arpc.CodeResourceExhausted {
 		t.Errorf("over it: %v", err)

@@ -150,12 +150,13 @@ func (c *conn) takeCoded(f *wire.Frame) error {
 // decode makes f the frame that it was before its coders, in one of two buffers.
 func (k *coding) decode(f *wire.Frame, to, spare *buffer) error {
 	raw := f.Raw
+	most := k.limit + maxCodedExtra // what the coders in front of one added is still there
 	for i := len(k.set.list) - 1; i >= 0; i-- {
 		c := k.set.list[i]
 		if f.Coders&c.Bit() == 0 {
 			continue
 		}
-		out, err := k.decodeBy(c, to.b[:0], raw)
+		out, err := k.decodeBy(c, to.b[:0], raw, most)
 		if err != nil {
 			return err
 		}
@@ -175,12 +176,12 @@ func (k *coding) decode(f *wire.Frame, to, spare *buffer) error {
 	return nil
 }
 
-func (k *coding) decodeBy(c Coder, dst, frame []byte) ([]byte, error) {
+func (k *coding) decodeBy(c Coder, dst, frame []byte, maxBody int) ([]byte, error) {
 	carrier, ok := c.(ContextCoder)
 	if !ok {
-		return c.Decode(dst, frame, k.limit)
+		return c.Decode(dst, frame, maxBody)
 	}
-	out, key, value, err := carrier.DecodeContext(dst, frame, k.limit)
+	out, key, value, err := carrier.DecodeContext(dst, frame, maxBody)
 	if key != nil {
 		k.carried = append(k.carried, carried{key, value})
 	}
