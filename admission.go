@@ -26,20 +26,20 @@ func (c *conn) greetStranger() error {
 		}
 	}
 	if !c.admitted.Load() {
-		c.frames.SetLimit(maxHello + wire.MaxMethodLen)
+		c.limitFrames(maxHello + wire.MaxMethodLen)
 	}
 	return nil
 }
 
 // dispatchStrange takes a frame of a peer that has not said who it is: hello,
 // a password, ping and pong, and little of anything.
-func (c *conn) dispatchStrange(f *wire.Frame, d *wire.Decoder) error {
+func (c *conn) dispatchStrange(f *wire.Frame) error {
 	if c.strange++; c.strange > maxStrange {
 		return Errorf(CodeUnauthenticated, "%d frames before authentication, limit %d", c.strange, maxStrange)
 	}
 	defer func() {
 		if c.admitted.Load() {
-			d.SetLimit(c.maxBody)
+			c.limitFrames(c.maxBody)
 		}
 	}()
 	switch {

@@ -34,13 +34,14 @@ func (c *Client) CallWith(ctx context.Context, method string, req, rsp any) erro
 // caller is who makes a call: what ends its patience, and the request that it
 // handles meanwhile, if it does.
 type caller struct {
+	ctx     context.Context // nil if there is none
 	done    <-chan struct{}
 	handles *Context
 }
 
 func callFrom(ctx context.Context) caller {
 	handles, _ := ctx.Value(contextKey{}).(*Context)
-	return caller{done: ctx.Done(), handles: handles}
+	return caller{ctx: ctx, done: ctx.Done(), handles: handles}
 }
 
 func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp any) error {
@@ -48,6 +49,7 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 		return Errorf(CodeFailedPrecondition, "call %q: an Inline handler blocks the answer that it would wait for", method)
 	}
 	w := newWait(timeout, by.done)
+	w.ctx = by.ctx
 	defer w.stop()
 	b, err := c.encode(method, req)
 	if err != nil {

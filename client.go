@@ -250,11 +250,14 @@ func (c *Client) Notify(method string, v any, timeout time.Duration) error {
 
 // NotifyWith is Notify with a context instead of a timeout.
 func (c *Client) NotifyWith(ctx context.Context, method string, v any) error {
-	return contextual(ctx, c.notify(ctx.Done(), TimeForever, method, v))
+	return contextual(ctx, c.notify(ctx, TimeForever, method, v))
 }
 
-func (c *Client) notify(done <-chan struct{}, timeout time.Duration, method string, v any) error {
-	w := newWait(timeout, done)
+func (c *Client) notify(ctx context.Context, timeout time.Duration, method string, v any) error {
+	w := newWait(timeout, nil)
+	if ctx != nil {
+		w.ctx, w.done = ctx, ctx.Done()
+	}
 	defer w.stop()
 	b, err := c.encode(method, v)
 	if err != nil {

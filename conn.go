@@ -33,6 +33,7 @@ type conn struct {
 	ws  *ws.Conn  // nil if this is not a WebSocket
 
 	frames     *wire.Decoder
+	coding     *coding       // nil where there are no coders
 	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
 	hooks      *hooks        // of when it began
 	out        outbox
@@ -92,6 +93,10 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	all := h.hooks.Load()
 	cn.hooks = all
 	cn.frames = wire.NewDecoder(cn.maxBody)
+	if !c.detached {
+		cn.coding = newCoding(h)
+	}
+	cn.limitFrames(cn.maxBody)
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
@@ -214,15 +219,23 @@ func (c *conn) dispatchAll(d *wire.Decoder) error {
 			return err
 		}
 		c.life.heardFrame()
-		if !c.admitted.Load() {
-			err = c.dispatchStrange(&f, d)
+		if c.coding != nil {
+			err = c.takeCoded(&f)
 		} else {
-			err = c.dispatch(&f)
+			err = c.take(&f)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// take takes one frame of a peer, which may be a stranger.
+func (c *conn) take(f *wire.Frame) error {
+	if !c.admitted.Load() {
+		return c.dispatchStrange(f)
+	}
+	return c.dispatch(f)
 }
 
 // dispatch takes one frame to where it belongs. An error ends the connection.
@@ -310,6 +323,9 @@ func (c *conn) control(frame []byte) error {
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
+	if ch := c.coders(); ch != nil {
+		return c.sendCoded(ch, h, method, body, o)
+	}
 	p, err := c.out.append(h, method, body, o.onReader)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(p.room, o); err != nil {
@@ -322,15 +338,26 @@ func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (e
 	return p.end, err
 }
 
-// sendEncoded is send for a frame that is encoded already.
+// sendEncoded is send for a frame that is encoded already, and never changes.
 func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) {
-	p, err := c.out.appendEncoded(frame)
+	onWire := frame
+	if ch := c.coders(); ch != nil {
+		if onWire, err = ch.share(frame); err != nil {
+			return 0, c.uncodable(err)
+		}
+	}
+	return c.sendBytes(onWire, o, func() []byte { return frame })
+}
+
+// sendBytes is send for the bytes of a frame as they go on the wire.
+func (c *conn) sendBytes(onWire []byte, o sendOptions, frame func() []byte) (end uint64, err error) {
+	p, err := c.out.appendEncoded(onWire, o.onReader)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(p.room, o); err != nil {
-			c.overstock(err, func() []byte { return frame })
+			c.overstock(err, frame)
 			return 0, err
 		}
-		p, err = c.out.appendEncoded(frame)
+		p, err = c.out.appendEncoded(onWire, false)
 	}
 	c.flush(p, o)
 	return p.end, err
@@ -358,6 +385,7 @@ func (c *conn) overstock(err error, frame func() []byte) {
 type sendOptions struct {
 	timeout  time.Duration   // at most so long; zero does not wait
 	done     <-chan struct{} // and not after this is closed
+	ctx      context.Context // what it is sent with; nil if with none
 	onReader bool            // never waits for room, and leaves the flushing to the reader if it is at work
 }
 
@@ -405,6 +433,7 @@ func (c *conn) open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opened = !c.closing
+	c.useBaseCoders() // unless hello was answered
 	return c.opened
 }
 

@@ -68,6 +68,9 @@ func newContext(c *conn, r *route, f *wire.Frame) *Context {
 func (ctx *Context) begin(c *conn, r *route, f *wire.Frame, body []byte) {
 	ctx.Client, ctx.conn, ctx.route, ctx.method = c.client, c, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
+	if c.coding != nil {
+		c.coding.hand(ctx)
+	}
 	if r.method == "" { // the route of all that have none
 		ctx.method = string(f.Method)
 	}

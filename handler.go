@@ -24,6 +24,7 @@ type Handler struct {
 	limits atomic.Pointer[Limits] // what it points to is never changed
 
 	extensions atomic.Pointer[extensions] // nil where there is none
+	coders     atomic.Pointer[coderSet]   // nil where there is none
 
 	mu           sync.Mutex // guards what follows, and writes to router, hooks and limits
 	logger       *slog.Logger
@@ -59,6 +60,7 @@ func (h *Handler) Clone() *Handler {
 	c.codec.Store(h.codec.Load())
 	c.limits.Store(h.limits.Load())
 	c.extensions.Store(h.extensions.Load())
+	c.coders.Store(h.coders.Load())
 	return c
 }
 

@@ -106,10 +106,11 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		return c.answerProtocol(f, nil, err, true)
 	}
 	agreed := c.handler.capabilitiesOf(greeting.Caps)
+	coders, coderNames := c.commonCoders(greeting.Coders)
 	answer := helloAnswer{
 		Arpc:   1,
 		Caps:   c.handler.capabilityNames(agreed),
-		Coders: []string{},
+		Coders: coderNames,
 		Ping:   c.limits.Ping.Milliseconds(),
 		Window: c.limits.Window,
 		Limits: helloLimits{Body: c.maxBody, Inflight: c.limits.Inflight, Streams: c.limits.Streams, Subscriptions: c.handler.extensionSet().subscriptions()},
@@ -126,6 +127,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		return err
 	}
 	c.agree(agreed)
+	c.useCoders(coders)
 	c.streams.setWindow(greeting.Window)
 	for _, f := range then {
 		f()
@@ -178,7 +180,7 @@ func (c *conn) greet(token string, w *wait) error {
 	body, err := marshalWith(hello{
 		Arpc:   1,
 		Caps:   c.handler.capabilityNames(everyCapability),
-		Coders: []string{},
+		Coders: c.coderNames(),
 		Codec:  c.codec.Name(),
 		Token:  token,
 		Window: c.limits.Window,
@@ -224,6 +226,8 @@ func (c *conn) greetedBack(a answer) error {
 		return errBase
 	}
 	c.agree(c.handler.capabilitiesOf(answer.Caps))
+	coders, _ := c.commonCoders(answer.Coders)
+	c.useCoders(coders)
 	c.streams.setWindow(answer.Window)
 	c.peerBody.Store(int64(answer.Limits.Body))
 	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)

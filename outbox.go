@@ -87,16 +87,21 @@ func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool
 }
 
 // appendEncoded is append for a frame that is encoded already.
-func (o *outbox) appendEncoded(frame []byte) (p place, err error) {
+func (o *outbox) appendEncoded(frame []byte, onReader bool) (p place, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if p.room, err = o.admitLocked(); err != nil {
+	if onReader {
+		err = o.admitReaderLocked()
+	} else {
+		p.room, err = o.admitLocked()
+	}
+	if err != nil {
 		return p, err
 	}
 	start := len(o.buf)
 	o.buf = append(o.buf, frame...)
 	p.end = o.wrapLocked(start)
-	p.flush = o.takeRoleLocked()
+	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
 	return p, nil
 }
 

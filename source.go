@@ -47,6 +47,25 @@ type FrameWriter struct {
 
 // Append appends one whole frame; it is copied.
 func (w *FrameWriter) Append(frame []byte) {
+	if ch := w.out.conn.coders(); ch != nil {
+		w.appendCoded(ch, frame, false)
+		return
+	}
+	w.put(frame)
+}
+
+// AppendShared is Append for a frame that never changes and that others get too:
+// coders transform it once for all of them.
+func (w *FrameWriter) AppendShared(frame []byte) {
+	if ch := w.out.conn.coders(); ch != nil {
+		w.appendCoded(ch, frame, true)
+		return
+	}
+	w.put(frame)
+}
+
+// put appends a frame as it goes on the wire.
+func (w *FrameWriter) put(frame []byte) {
 	o := w.out
 	o.chunk = append(o.chunk, frame...)
 	if !w.batch || len(o.chunk)-w.message >= maxMessage {

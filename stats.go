@@ -130,9 +130,10 @@ func CloseReason(err error) string {
 		}
 	}
 	var frame *wire.FrameError
+	var coding *codingError
 	var closing *ws.CloseError
 	switch {
-	case errors.As(err, &frame):
+	case errors.As(err, &frame), errors.As(err, &coding):
 		return ClosedByFrame
 	case errors.As(err, &closing) && closing.Remote:
 		return ClosedByPeer

@@ -1,10 +1,14 @@
 package arpc
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // wait is how long something may take: a timeout, a channel that ends it early,
 // or both. It makes its timer when it first has to wait.
 type wait struct {
+	ctx      context.Context // whose call it is for; nil if nobody's
 	done     <-chan struct{}
 	timeout  time.Duration
 	deadline time.Time
@@ -42,7 +46,7 @@ func (w *wait) left() time.Duration {
 }
 
 func (w *wait) sendOptions() sendOptions {
-	return sendOptions{timeout: w.left(), done: w.done}
+	return sendOptions{timeout: w.left(), done: w.done, ctx: w.ctx}
 }
 
 // until waits for a channel to close, of two of them, and fails if it may not

@@ -20,7 +20,9 @@
 // the old one behind it, at both ends, and take the old one away when nobody uses
 // it any more.
 //
-// Here are the transformations alone, without a connection.
+// Handler.UseCoder adds it to the connections of a Handler, behind what compresses.
+// Every frame but pings and pongs is encrypted then, hello included, and a
+// connection on which one comes in plain ends.
 package aead
 
 import (
@@ -83,6 +85,9 @@ func New(key []byte, previous ...[]byte) (*Coder, error) {
 
 // Name is the name of the coder in a hello.
 func (c *Coder) Name() string { return "aead" }
+
+// Always says that frames that are not encrypted are not taken.
+func (c *Coder) Always() bool { return true }
 
 // Bit is the bit that marks what it encoded.
 func (c *Coder) Bit() byte { return Bit }

@@ -1,7 +1,8 @@
 // Package gzip compresses frames, byte for byte as the original arpc does: what
 // stands behind the coders byte, from the command on, becomes one gzip member.
 //
-// Here are the transformations alone, without a connection.
+// Handler.UseCoder adds it to the connections of a Handler, in front of what
+// encrypts.
 package gzip
 
 import (

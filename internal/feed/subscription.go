@@ -310,7 +310,7 @@ func (s *Subscription) sendLocked(w *arpc.FrameWriter, entries []topic.Entry) {
 		if s.hidden {
 			s.sendSkipLocked(w, e.Offset-1)
 		}
-		w.Append(e.Data)
+		w.AppendShared(e.Data)
 	}
 }
 

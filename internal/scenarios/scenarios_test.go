@@ -25,17 +25,23 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for door, address := range serve(t) {
-		for _, scenario := range all {
-			t.Run(door+"/"+scenario.Name, func(t *testing.T) { run(t, address, scenario) })
+	for name, prepare := range map[string]func(*arpc.Handler){
+		"in plain": func(*arpc.Handler) {},
+		"coded":    scenarios.UseCoders,
+	} {
+		for door, address := range serve(t, prepare) {
+			for _, scenario := range all {
+				t.Run(name+"/"+door+"/"+scenario.Name, func(t *testing.T) { run(t, address, scenario, prepare) })
+			}
 		}
 	}
 }
 
 // serve starts the server; it returns the address of each door.
-func serve(t *testing.T) map[string]string {
+func serve(t *testing.T, prepare func(*arpc.Handler)) map[string]string {
 	topics := pubsub.NewServer(pubsub.Open())
 	scenarios.Mount(topics.Handler)
+	prepare(topics.Handler)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,11 +72,12 @@ type player struct {
 	inboxes map[string]chan arpc.Raw // of notifies and publications, by method or topic
 }
 
-func run(t *testing.T, address string, scenario scenarios.Scenario) {
+func run(t *testing.T, address string, scenario scenarios.Scenario, prepare func(*arpc.Handler)) {
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 	p := player{inboxes: map[string]chan arpc.Raw{}}
 	handler := arpc.NewHandler()
+	prepare(handler)
 	for method, h := range scenario.Handlers {
 		p.inboxes[method] = make(chan arpc.Raw, 1<<12)
 		handler.Handle(method, func(ctx *arpc.Context) { p.handle(ctx, h) })

@@ -1,4 +1,5 @@
-// Package otel makes OpenTelemetry spans of what an arpc.Handler handles.
+// Package otel makes OpenTelemetry spans of what an arpc.Handler handles, as part
+// of the trace of whoever called.
 package otel
 
 import (
@@ -6,9 +7,11 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-fbfaa03e/arpc"
+	coder "github.com/seed-fbfaa03e/arpc/coder/trace"
 )
 
 const scope = "github.com/seed-fbfaa03e/arpc/middleware/otel"
@@ -30,7 +33,7 @@ func Trace(provider trace.TracerProvider) arpc.HandlerFunc {
 		if _, ok := ctx.Client.Handler.RouteOf(name); !ok {
 			name = "unknown method"
 		}
-		traced, span := tracer.Start(ctx, name, trace.WithSpanKind(kindOf(ctx)), trace.WithAttributes(
+		traced, span := tracer.Start(callersOf(ctx), name, trace.WithSpanKind(kindOf(ctx)), trace.WithAttributes(
 			attribute.String("rpc.system", "arpc"),
 			attribute.String("rpc.method", name),
 		))
@@ -42,6 +45,29 @@ func Trace(provider trace.TracerProvider) arpc.HandlerFunc {
 		defer span.End()
 		ctx.Next()
 	}
+}
+
+// traceparent is the field of a trace, as the W3C has it.
+const traceparent = "traceparent"
+
+// Coder carries the span of the context that CallWith or NotifyWith is given to
+// the other end: give it to Handler.UseCoder, in front of what compresses and
+// encrypts.
+func Coder(opts ...coder.Option) *coder.Coder {
+	return coder.New(append([]coder.Option{coder.From(func(ctx context.Context) string {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		return carrier[traceparent]
+	})}, opts...)...)
+}
+
+// callersOf is ctx in the trace of the caller, if it sent one.
+func callersOf(ctx *arpc.Context) context.Context {
+	parent := coder.Parent(ctx)
+	if parent == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceparent: parent})
 }
 
 func kindOf(ctx *arpc.Context) trace.SpanKind {

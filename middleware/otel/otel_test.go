@@ -107,3 +107,43 @@ func TestContextWithoutTraceIsItself(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A span of the caller, the one of the handler, and one of a second server that
+// the handler calls, are one trace.
+func TestTraceGoesOnThroughCalls(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	handler := func() *arpc.Handler {
+		h := arpc.NewHandler()
+		h.UseCoder(otel.Coder())
+		h.Use(otel.Trace(provider))
+		return h
+	}
+	last := handler()
+	last.Handle("/last", func(ctx *arpc.Context) { _ = ctx.Write(nil) })
+	next, _ := arpctest.Transports[1].Connect(t, handler(), last)
+	first := handler()
+	first.Handle("/first", func(ctx *arpc.Context) {
+		if err := next.CallWith(otel.Context(ctx), "/last", nil, nil); err != nil {
+			t.Error(err)
+		}
+		_ = ctx.Write(nil)
+	})
+	c, _ := arpctest.Transports[2].Connect(t, handler(), first)
+	ctx, root := provider.Tracer("").Start(context.Background(), "root")
+	if err := c.CallWith(ctx, "/first", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	root.End()
+	parents := map[string]api.SpanID{}
+	ids := map[string]api.SpanID{}
+	for _, span := range recorded(t, spans, 3) {
+		if span.SpanContext().TraceID() != root.SpanContext().TraceID() {
+			t.Errorf("%s is of another trace", span.Name())
+		}
+		ids[span.Name()], parents[span.Name()] = span.SpanContext().SpanID(), span.Parent().SpanID()
+	}
+	if parents["/first"] != ids["root"] || parents["/last"] != ids["/first"] {
+		t.Errorf("spans %v have the parents %v", ids, parents)
+	}
+}

@@ -22,8 +22,12 @@ func main() {
 	}
 	topics := pubsub.NewServer(pubsub.Open())
 	scenarios.Mount(topics.Handler)
+	coded := pubsub.NewServer(pubsub.Open())
+	scenarios.Mount(coded.Handler)
+	scenarios.UseCoders(coded.Handler)
 	mux := http.NewServeMux()
 	mux.Handle("/ws", topics.WebSocket())
+	mux.Handle("/coded", coded.WebSocket())
 	mux.Handle("/", http.FileServer(http.Dir(os.Args[1])))
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -4,4 +4,7 @@ export const entries = {
   index: { source: "src/index.ts", budget: 15_000 },
   core: { source: "src/core.ts", budget: 8_800 },
   react: { source: "src/react/index.ts", budget: 2_560 },
+  gzip: { source: "src/gzip.ts", budget: 800 },
+  aead: { source: "src/aead.ts", budget: 900 },
+  trace: { source: "src/trace.ts", budget: 800 },
 };

@@ -1,5 +1,5 @@
 import { isPromise } from "./handler.ts";
-import { decodeFrame, type Frame } from "./wire.ts";
+import { decodeFrame, type Frame, MAX_CODED_EXTRA } from "./wire.ts";
 
 /**
  * Transforms whole frames: header, method and body. Each has a bit of the header's `coders` byte,
@@ -16,6 +16,8 @@ export interface Coder {
    * one comes without. @default false: it is used where both hellos list it, or none is said
    */
   readonly always?: boolean;
+  /** Whether it has no frame towards a server that says no hello. @default false */
+  readonly agreedOnly?: boolean;
   /** Gives the frame with the bit set, or the frame as it is. Must not change `frame`. */
   encode(frame: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /**
@@ -30,7 +32,7 @@ export interface PipeOwner {
   /** Most bytes of method and body of a decoded frame. */
   readonly limit: number;
   /** Whether a coder that is not always used is used by now. */
-  isAgreed(name: string): boolean;
+  isAgreed(coder: Coder): boolean;
   send(frame: Uint8Array): void;
   take(frame: Frame): void;
   /** Takes why a frame could not be coded. */
@@ -60,7 +62,7 @@ export class Pipe {
   /** Codes a frame of ours, and sends it behind those before it. */
   encode(frame: Uint8Array): void {
     const { send, isAgreed } = this.#owner;
-    const active = this.#coders.filter(({ name, always }) => always || isAgreed(name));
+    const active = this.#coders.filter((coder) => coder.always || isAgreed(coder));
     this.#out(() => through(frame, active, (bytes, coder) => coder.encode(bytes)), send);
   }
 
@@ -73,7 +75,9 @@ export class Pipe {
       const missing = bitsOf(this.#coders.filter(({ always }) => always)) & ~bits;
       if (missing) throw new Error(`coders ${missing} missing`);
       if (!bits) return frame;
-      const bytes = through(frame.body, used, (input, coder) => coder.decode(input, limit));
+      // What the coders in front of it added is still there.
+      const most = limit + MAX_CODED_EXTRA;
+      const bytes = through(frame.body, used, (input, coder) => coder.decode(input, most));
       return isPromise(bytes)
         ? bytes.then((plain) => decodeFrame(plain, limit))
         : decodeFrame(bytes, limit);

@@ -123,9 +123,10 @@ export class Conn {
     this.#pipe = events.pipe({
       limit: settings.maxBody,
       // Without hello it is for the application to know what the server can do.
-      isAgreed: (name) => {
+      isAgreed: ({ name, agreedOnly }) => {
         const { coders } = this.agreed.answer;
-        return this.isExtended ? Array.isArray(coders) && coders.includes(name) : this.#isReady;
+        if (!this.isExtended) return this.#isReady && !agreedOnly;
+        return Array.isArray(coders) && coders.includes(name);
       },
       send: (frame) => this.#transmit(frame),
       take: (frame) => this.#dispatch(frame),

@@ -98,6 +98,9 @@ export class FrameError extends Error {
   }
 }
 
+/** How much longer than the limit a frame may be that went through coders. */
+export const MAX_CODED_EXTRA = 256;
+
 /** No bytes at all. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
@@ -256,8 +259,10 @@ export class FrameDecoder {
     const cmd = header.getUint8(5);
     const flag = header.getUint8(6);
     const methodLength = header.getUint8(7);
-    if (length > this.#limit) throw new FrameError("body_too_long");
     const coders = header.getUint8(4);
+    // What coders add does not count: once decoded a frame is held to the limit again.
+    const extra = coders & this.coders ? MAX_CODED_EXTRA : 0;
+    if (length > this.#limit + extra) throw new FrameError("body_too_long");
     if (coders & ~this.coders) throw new FrameError("coder_unknown");
     if (coders) return this.#nextCoded(coders, length);
     checkMethod(cmd, methodLength, length);

@@ -11,7 +11,7 @@ import { expectAllToHold, type Result, tablePath } from "./scenarios.ts";
 import { type GoServer, startGoServer } from "./server.ts";
 
 const { CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
-const files = ["play.mjs", "page.mjs", "worker.mjs"];
+const files = ["play.mjs", "page.mjs", "worker.mjs", "coded.mjs", "coded-page.mjs"];
 
 let folder = "";
 let server: GoServer;
@@ -28,8 +28,15 @@ beforeAll(async () => {
     await copyFile(new URL(name, import.meta.url), join(folder, name));
     await copyFile(new URL(name, import.meta.url), join(project, name));
   }
-  const map = JSON.stringify({ imports: { "arpc-js": "/arpc-js/index.js" } });
+  const entries = ["gzip", "aead", "trace"].map((name) => [
+    `arpc-js/${name}`,
+    `/arpc-js/${name}.js`,
+  ]);
+  const map = JSON.stringify({
+    imports: { "arpc-js": "/arpc-js/index.js", ...Object.fromEntries(entries) },
+  });
   await page("index.html", `<script type="importmap">${map}</script>`, "page.mjs");
+  await page("coded.html", `<script type="importmap">${map}</script>`, "coded-page.mjs");
   await bundleWithEsbuild(project);
   await bundleWithVite(project);
   server = await startGoServer(folder);
@@ -86,6 +93,7 @@ function evaluated(expression: string): (page: Page) => Promise<Result[]> {
 
 const ways = [
   { name: "a page", path: "/index.html", play: resultsOf },
+  { name: "a page, coded", path: "/coded.html", play: resultsOf },
   { name: "a bundle of esbuild", path: "/esbuild.html", play: resultsOf },
   { name: "a bundle of Vite", path: "/vite/index.html", play: resultsOf },
   {

@@ -41,6 +41,12 @@ const bun = {
 const runtimes = [
   { name: "this Node, with the sockets of ws", command: [process.execPath], words: ["ws"] },
   { name: "this Node, core", command: [process.execPath], words: ["core", "ws"], names: core },
+  {
+    name: "this Node, coded",
+    command: [process.execPath],
+    words: ["ws", "coded"],
+    door: "/coded",
+  },
   { name: "Node 22, with its own", command: [binary(node22, "bin/node")], version: /^v22\./ },
   {
     name: "Deno",
@@ -54,7 +60,7 @@ let server: GoServer;
 
 beforeAll(async () => {
   const project = inject("project");
-  for (const name of ["play.mjs", "program.mjs"]) {
+  for (const name of ["play.mjs", "program.mjs", "coded.mjs"]) {
     await copyFile(new URL(name, import.meta.url), join(project, name));
   }
   await copyFile(tablePath, join(project, "table.json"));
@@ -62,12 +68,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-describe.each(runtimes)("$name", ({ command, words = [], names, version }) => {
+describe.each(runtimes)("$name", ({ command, words = [], names, version, door = "/ws" }) => {
   const [program = "", ...flags] = command;
   let played: Promise<Result[]> | undefined;
 
   async function playOnce(): Promise<Result[]> {
-    const { stdout } = await run(program, [...flags, "program.mjs", server.ws, ...words], {
+    const socket = server.ws.replace("/ws", door);
+    const { stdout } = await run(program, [...flags, "program.mjs", socket, ...words], {
       cwd: inject("project"),
       timeout: 50_000,
     });

@@ -1,0 +1,60 @@
+package arpc_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// checksum ends each frame with the CRC-32 of what it was.
+type checksum struct{}
+
+func (checksum) Name() string { return "crc32" }
+func (checksum) Bit() byte    { return 1 << 1 }
+
+func (checksum) Encode(dst, frame []byte) ([]byte, error) {
+	start := len(dst)
+	dst = binary.LittleEndian.AppendUint32(append(dst, frame...), crc32.ChecksumIEEE(frame))
+	dst[start+4] |= 1 << 1
+	wire.Finish(dst[start:])
+	return dst, nil
+}
+
+func (checksum) Decode(dst, frame []byte, _ int) ([]byte, error) {
+	start, end := len(dst), len(frame)-crc32.Size
+	dst = append(dst, frame[:end]...)
+	dst[start+4] &^= 1 << 1
+	wire.Finish(dst[start:])
+	if crc32.ChecksumIEEE(dst[start:]) != binary.LittleEndian.Uint32(frame[end:]) {
+		return nil, errors.New("checksum: it is another")
+	}
+	return dst, nil
+}
+
+func ExampleHandler_UseCoder() {
+	server, client := arpc.NewHandler(), arpc.NewHandler()
+	for _, h := range []*arpc.Handler{server, client} {
+		h.UseCoder(checksum{})
+	}
+	arpc.Route(server, "/hello", func(_ *arpc.Context, name string) (string, error) { return "hello, " + name, nil })
+
+	c, err := arpc.NewClient(func() (net.Conn, error) {
+		near, far := net.Pipe()
+		server.ServeConn(far, arpc.Accepted{})
+		return near, nil
+	}, arpc.WithHandler(client))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { c.Stop(); <-c.Done() }()
+	var greeting string
+	fmt.Println(c.Call("/hello", "Ada", &greeting, time.Second), greeting)
+	// Output: <nil> hello, Ada
+}
