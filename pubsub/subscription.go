@@ -379,8 +379,9 @@ func (s *Subscription) tellCalling() {
 func (s *Subscription) push(m *Message) {
 	s.calling.Lock()
 	defer s.calling.Unlock()
+	base := !s.client.knowsPositions()
 	s.mu.Lock()
-	next := s.expectsLocked(m)
+	next := s.expectsLocked(m, base)
 	m.Epoch = s.epoch
 	s.mu.Unlock()
 	if !next {
@@ -396,12 +397,13 @@ func (s *Subscription) push(m *Message) {
 }
 
 // expectsLocked says whether a publication is the next one. If some are missing
-// before it, the subscription begins again where it is.
-func (s *Subscription) expectsLocked(m *Message) bool {
+// before it, the subscription begins again where it is. What a base server pushes
+// counts before its answer was looked at, which happens on another goroutine.
+func (s *Subscription) expectsLocked(m *Message, base bool) bool {
 	switch {
 	case s.over:
 		return false
-	case m.Offset == 0 || !s.placed && s.live: // to one, or of a base server
+	case m.Offset == 0 || !s.placed && (s.live || base): // to one, or of a base server
 		return true
 	case !s.placed || s.awaiting > 0 || s.hole || m.Offset <= s.offset:
 		return false
