@@ -215,15 +215,21 @@ func TestBroadcastsAreCounted(t *testing.T) {
 	var clients []*pubsub.Client
 	for i, address := range []string{tcp, web} {
 		h := arpc.NewHandler()
-		next := int64(0)
+		var mu sync.Mutex // two connections may be at work: the one before has what it took
+		seen := make([]bool, messages)
 		h.Handle("/news", func(ctx *arpc.Context) {
-			var n int64
-			if err := json.Unmarshal(ctx.Body(), &n); err != nil || n != next {
-				t.Errorf("heard %s, want %d", ctx.Body(), next)
+			var n int
+			if err := json.Unmarshal(ctx.Body(), &n); err != nil {
+				t.Error(err)
 			}
-			next = n + 1
-			heard[i].Store(next)
-		}, arpc.Ordered)
+			mu.Lock()
+			defer mu.Unlock()
+			if seen[n] {
+				t.Errorf("%d came twice", n)
+			}
+			seen[n] = true
+			heard[i].Add(1)
+		})
 		clients = append(clients, dial(t, address, quickly, pubsub.WithHandler(h),
 			pubsub.WithBroadcastGap(func(g pubsub.Gap) { t.Errorf("gap %+v", g) })))
 	}
