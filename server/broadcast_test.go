@@ -149,3 +149,35 @@ func (p *peer) hearUntil(t *testing.T, method string) (numbers []int) {
 		numbers = append(numbers, n)
 	}
 }
+
+// TestWhoSaidWhereItIsKeepsThatPlace, whether or not there was a broadcast before:
+// each entry comes once.
+func TestWhoSaidWhereItIsKeepsThatPlace(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		h := open(t, nil)
+		broadcast := func() {
+			if err := h.Broadcast("/news", "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range before {
+			broadcast()
+		}
+		p := h.knock(t, "tcp")
+		p.send(t, request(1, "arpc.hello", `{"arpc":1,"caps":["topics"],"coders":[],"codec":"json","window":0,"topics":[{"topic":""}]}`))
+		if f := p.until(t, wire.Response); !strings.Contains(string(f.Body), `"topics":[{"topic":"",`) {
+			t.Fatalf("hello was answered with %s", f.Body)
+		}
+		late := h.knock(t, "tcp")
+		late.send(t, request(1, "/echo", "x")) // now the server knows it
+		late.until(t, wire.Response)
+		for want := before + 1; want <= before+20; want++ {
+			broadcast()
+			for _, who := range []*peer{p, late} {
+				if f := who.until(t, wire.Notify); f.Seq != uint64(want) {
+					t.Fatalf("%d broadcasts before: got number %d, want %d", before, f.Seq, want)
+				}
+			}
+		}
+	}
+}
