@@ -202,18 +202,29 @@ func (h *Hub) publish(ctx *arpc.Context, m *session) error {
 	if err := h.allow(within, OpPublish, o.Topic, m.client); err != nil {
 		return err
 	}
+	flags := wire.Outside
 	if o.One {
-		if err := h.toOne(o.Topic, pushOf(o.Topic, data, 0, ctx.Kind())); err != nil {
-			return shown(err, errBroker)
-		}
-		reply(ctx, struct{}{})
-		return nil
+		flags = 0
 	}
 	origin := m.origin
 	if o.noEcho() {
 		origin |= 1
 	}
-	h.appendThen(&o, pushOf(o.Topic, data, wire.Outside, ctx.Kind()), origin, func(p Position, err error) {
+	h.send(ctx, &o, pushOf(o.Topic, data, flags, ctx.Kind()), origin)
+	return nil
+}
+
+// send publishes a frame, to all or to one, and answers when the broker did.
+func (h *Hub) send(ctx *arpc.Context, o *publishOptions, frame []byte, origin uint64) {
+	if o.One {
+		if err := h.toOne(o.Topic, frame); err != nil {
+			refuse(ctx, shown(err, errBroker))
+			return
+		}
+		reply(ctx, struct{}{})
+		return
+	}
+	h.appendThen(o, frame, origin, func(p Position, err error) {
 		switch {
 		case err != nil:
 			refuse(ctx, shown(err, errBroker))
@@ -221,7 +232,6 @@ func (h *Hub) publish(ctx *arpc.Context, m *session) error {
 			reply(ctx, positionReply{p.Epoch, p.Offset})
 		}
 	})
-	return nil
 }
 
 // historyRequest is the body of arpc.history, and historyReply its answer's

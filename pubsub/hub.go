@@ -68,6 +68,9 @@ func (h *Hub) Mount(on *arpc.Handler) {
 	}
 	h.mountBase(on)
 	h.mountExtended(on)
+	for _, method := range h.cfg.publishRoutes {
+		on.Handle(method, h.publishPlainly)
+	}
 	on.HandleDisconnected(func(c *arpc.Client, _ error) { h.leave(c) })
 }
 

@@ -24,6 +24,7 @@ type config struct {
 	check            time.Duration
 	maxTopics        int
 	maxSubscriptions int
+	publishRoutes    []string
 }
 
 func newConfig(opts []Option) config {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/topic"
 )
 
 // Dashboard is a Grafana dashboard of these metrics, ready to be imported.
@@ -19,7 +20,11 @@ var Dashboard []byte
 
 // Source tells what connections hold now: a server.Server, a pubsub.Server, a
 // pool.Pool or an arpc.Client.
+// One with topics, such as a pubsub.Server, tells of those too.
 type Source interface{ Stats() arpc.Stats }
+
+// topicSource is a Source with topics.
+type topicSource interface{ TopicStats() topic.Stats }
 
 // Metrics is a prometheus.Collector of one Handler.
 type Metrics struct {
@@ -34,6 +39,12 @@ type Metrics struct {
 	dropped  *prometheus.CounterVec
 	vectors  []prometheus.Collector
 	gauges   []gauge
+}
+
+// held is what there is now.
+type held struct {
+	arpc.Stats
+	topics topic.Stats
 }
 
 // otherMethods stands for the methods that have no route: a peer can make up any
@@ -146,32 +157,39 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	for _, v := range m.vectors {
 		v.Collect(to)
 	}
-	var all arpc.Stats
+	var all held
 	for _, s := range m.sources {
 		all.Add(s.Stats())
+		if s, ok := s.(topicSource); ok {
+			all.topics.Add(s.TopicStats())
+		}
 	}
 	for _, g := range m.gauges {
 		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(g.value(all)))
 	}
 }
 
-// gauge is one number of arpc.Stats.
+// gauge is one number of what there is now.
 type gauge struct {
 	desc  *prometheus.Desc
-	value func(arpc.Stats) int
+	value func(held) int
 }
 
 func newGauges() (all []gauge) {
-	add := func(name, help string, value func(arpc.Stats) int) {
+	add := func(name, help string, value func(held) int) {
 		all = append(all, gauge{prometheus.NewDesc("arpc_"+name, help, nil, nil), value})
 	}
-	add("connections", "Connections there are.", func(s arpc.Stats) int { return s.Connections })
-	add("requests", "Requests of peers without an answer.", func(s arpc.Stats) int { return s.Requests })
-	add("calls", "Calls of ours that wait for peers.", func(s arpc.Stats) int { return s.Calls })
-	add("streams", "Streams that are open.", func(s arpc.Stats) int { return s.Streams })
-	add("inbound_queue_frames", "Frames that wait to be handled.", func(s arpc.Stats) int { return s.InboundFrames })
-	add("inbound_queue_bytes", "Bytes of bodies that wait to be handled.", func(s arpc.Stats) int { return s.InboundBytes })
-	add("send_queue_frames", "Frames that wait to be sent.", func(s arpc.Stats) int { return s.OutboundFrames })
-	add("send_queue_bytes", "Bytes that wait to be sent.", func(s arpc.Stats) int { return s.OutboundBytes })
+	add("connections", "Connections there are.", func(s held) int { return s.Connections })
+	add("requests", "Requests of peers without an answer.", func(s held) int { return s.Requests })
+	add("calls", "Calls of ours that wait for peers.", func(s held) int { return s.Calls })
+	add("streams", "Streams that are open.", func(s held) int { return s.Streams })
+	add("inbound_queue_frames", "Frames that wait to be handled.", func(s held) int { return s.InboundFrames })
+	add("inbound_queue_bytes", "Bytes of bodies that wait to be handled.", func(s held) int { return s.InboundBytes })
+	add("send_queue_frames", "Frames that wait to be sent.", func(s held) int { return s.OutboundFrames })
+	add("send_queue_bytes", "Bytes that wait to be sent.", func(s held) int { return s.OutboundBytes })
+	add("topics", "Topics there are on this node.", func(s held) int { return s.topics.Topics })
+	add("subscriptions", "Subscriptions to them.", func(s held) int { return s.topics.Subscriptions })
+	add("subscription_lag", "Publications that subscribers have yet to take, all together.", func(s held) int { return int(s.topics.Lag) })
+	add("subscription_lag_max", "Publications that the slowest subscriber has yet to take.", func(s held) int { return int(s.topics.MaxLag) })
 	return all
 }

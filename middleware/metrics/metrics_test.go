@@ -21,6 +21,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/middleware/metrics"
+	"github.com/seed-fbfaa03e/arpc/topic"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -213,4 +214,18 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
+}
+
+// shelf is a source with topics.
+type shelf struct{ holds topic.Stats }
+
+func (shelf) Stats() arpc.Stats         { return arpc.Stats{} }
+func (s shelf) TopicStats() topic.Stats { return s.holds }
+
+func TestTopicsOfAllSourcesAreCounted(t *testing.T) {
+	m := metrics.New(arpc.NewHandler(),
+		shelf{topic.Stats{Topics: 1, Subscriptions: 20, Lag: 7, MaxLag: 4}},
+		sourceFunc(func() arpc.Stats { return arpc.Stats{} }),
+		shelf{topic.Stats{Topics: 2, Subscriptions: 10, Lag: 3, MaxLag: 3}})
+	expect(t, m, "arpc_topics 3", "arpc_subscriptions 30", "arpc_subscription_lag 10", "arpc_subscription_lag_max 4")
 }

@@ -6,5 +6,6 @@ export const entries = {
   react: { source: "src/react/index.ts", budget: 2_560 },
   gzip: { source: "src/gzip.ts", budget: 800 },
   aead: { source: "src/aead.ts", budget: 900 },
+  testing: { source: "src/testing.ts", budget: 17_000 },
   trace: { source: "src/trace.ts", budget: 800 },
 };

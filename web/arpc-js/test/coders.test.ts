@@ -86,7 +86,7 @@ describe("frame by frame", () => {
   it.each(Object.keys(coders))(
     "%s changes nothing in place and gives frames back",
     async (name) => {
-      for (const body of ["", "a", "again ".repeat(20_000)]) {
+      for (const body of ["", "a", "again ".repeat(2_000)]) {
         const plain = notify(body);
         const mine = plain.slice();
         const coded = await encode([name], plain);

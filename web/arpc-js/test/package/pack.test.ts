@@ -19,14 +19,22 @@ it("holds the entries, the script, maps and declarations, and nothing else", () 
   expect(top).toEqual([
     "LICENSE",
     "README.md",
+    "dist/aead.js",
+    "dist/aead.js.map",
     "dist/arpc.js",
     "dist/arpc.js.map",
     "dist/core.js",
     "dist/core.js.map",
+    "dist/gzip.js",
+    "dist/gzip.js.map",
     "dist/index.js",
     "dist/index.js.map",
     "dist/react.js",
     "dist/react.js.map",
+    "dist/testing.js",
+    "dist/testing.js.map",
+    "dist/trace.js",
+    "dist/trace.js.map",
     "package.json",
   ]);
 });
@@ -42,9 +50,13 @@ it("has the types that are resolved where modules are", async () => {
   if (!result.types) throw new Error("there are no types");
   expect(Object.keys(result.entrypoints).sort()).toEqual([
     ".",
+    "./aead",
     "./core",
+    "./gzip",
     "./package.json",
     "./react",
+    "./testing",
+    "./trace",
   ]);
   // It is ESM alone, so what only CommonJS and the resolution before `exports` meet is not asked.
   const isOfModules = (problem: object): boolean =>

@@ -24,6 +24,8 @@ declare global {
   const order: unknown;
   const data: unknown;
   const job: unknown;
+  const key: Uint8Array;
+  const traceparent: string | undefined;
   const message: { readonly id: string };
   function ask(question: unknown): Promise<boolean>;
   function banner(text: string): void;

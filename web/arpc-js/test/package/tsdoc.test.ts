@@ -68,6 +68,10 @@ const TYPE_PARAMETER = 1 << 18;
 it.each([
   ["index", "connect"],
   ["core", "connect"],
+  ["gzip", "gzip"],
+  ["aead", "aead"],
+  ["trace", "trace"],
+  ["testing", "pair"],
   ["react/index", "useTopic"],
 ])("every name of %s says what it is", (entry, known) => {
   const { exported, silent } = read(entry);
