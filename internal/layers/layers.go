@@ -71,7 +71,7 @@ var rooms = []room{
 	{path: "pubsub", layer: 4, pulls: []string{gorilla}},
 
 	{path: "cmd", layer: 5, leaf: true},
-	{path: "web/chat-demo", layer: 5, names: []string{gin}, leaf: true},
+	{path: "web/chat-demo", layer: 5, names: []string{gin, rate}, leaf: true},
 
 	// Test support: it may look at everything, and only tests may look at it.
 	{path: "internal/arpctest", layer: 6, leaf: true},
@@ -79,6 +79,7 @@ var rooms = []room{
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
+	{path: "internal/mixed", layer: 6, leaf: true},
 	{path: "arpctest", layer: 6, leaf: true},
 }
 

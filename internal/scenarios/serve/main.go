@@ -13,15 +13,13 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/internal/scenarios"
-	"github.com/seed-fbfaa03e/arpc/pubsub"
 )
 
 func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: serve FOLDER")
 	}
-	topics := pubsub.NewServer(pubsub.Open())
-	scenarios.Mount(topics.Handler)
+	topics := scenarios.NewServer()
 	mux := http.NewServeMux()
 	mux.Handle("/ws", topics.WebSocket())
 	mux.Handle("/", http.FileServer(http.Dir(os.Args[1])))
