@@ -64,7 +64,7 @@ func TestWhereASubscriptionBegins(t *testing.T) {
 		"more than held":   {[]pubsub.SubscribeOption{pubsub.Last(100)}, []string{"4:4", "5:5", "6:6", "7:7", "8:8"}, nil},
 		"since":            {since(at.Epoch, 6), []string{"7:7", "8:8"}, nil},
 		"since the edge":   {since(at.Epoch, 3), []string{"4:4", "5:5", "6:6", "7:7", "8:8"}, nil},
-		"since too long":   {since(at.Epoch, 2), []string{"4:4", "5:5"}, []pubsub.Gap{{Epoch: at.Epoch, From: 4}}},
+		"since too long":   {since(at.Epoch, 2), []string{"4:4", "5:5"}, []pubsub.Gap{{Epoch: at.Epoch, From: 4, Missed: 1}}},
 		"since the future": {since(at.Epoch, 80), nil, []pubsub.Gap{{Epoch: at.Epoch, From: 9}}},
 		"another life":     {since("another", 7), []string{"4:4"}, []pubsub.Gap{{Epoch: at.Epoch, From: 4}}},
 	} {

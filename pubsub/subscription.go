@@ -51,6 +51,9 @@ func newSubscription(c *Client, o subscribeOptions, f func(*Message)) *Subscript
 	if o.request.Presence {
 		s.o.request.Member = c.secret
 	}
+	if r := o.request; r.Epoch != nil && *r.Epoch != "" {
+		s.epoch, s.offset, s.placed = *r.Epoch, *r.Offset, true
+	}
 	if f == nil {
 		s.queue = make(chan *Message, waiting)
 		s.handler = func(m *Message) {

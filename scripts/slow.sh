@@ -13,6 +13,7 @@ done
 
 # What every day runs a tenth of, whole: each prints its figures.
 ARPC_SLOW=1 scripts/step.sh "topics, whole" go test -count=1 -timeout 20m -v -run 'Order|Recovery|Race|DoesNotRead' ./pubsub
+ARPC_SLOW=1 scripts/step.sh "topics between Go and Node, whole" go test -count=1 -timeout 20m -v -run Mixed ./internal/mixed
 
 # The libraries, not the programs; alignment and the size of int differ here.
 libraries=()

@@ -73,7 +73,7 @@ var rooms = []room{
 	{path: "pubsub/bolt", layer: 4, names: []string{bbolt}, pulls: []string{gorilla, "golang.org/x/sys"}},
 
 	{path: "cmd", layer: 5, leaf: true},
-	{path: "web/chat-demo", layer: 5, names: []string{gin}, leaf: true},
+	{path: "web/chat-demo", layer: 5, names: []string{gin, rate}, leaf: true},
 
 	// Test support: it may look at everything, and only tests may look at it.
 	{path: "internal/arpctest", layer: 6, leaf: true},
@@ -81,6 +81,7 @@ var rooms = []room{
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
+	{path: "internal/mixed", layer: 6, leaf: true},
 	{path: "arpctest", layer: 6, leaf: true},
 }
 

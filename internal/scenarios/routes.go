@@ -14,9 +14,9 @@ import (
 // How long a route waits for its client.
 const patience = 20 * time.Second
 
-// Mount registers the server's side of the table, and takes bodies of at most
-// 1 MiB by every door. What a route cannot send back, nobody waits for.
-func Mount(h *arpc.Handler) {
+// mount registers the routes that need nothing but a peer, and takes bodies of
+// at most 1 MiB by every door. What a route cannot send back, nobody waits for.
+func mount(h *arpc.Handler) {
 	limits := h.Limits()
 	limits.Body = limits.WebSocketBody
 	h.SetLimits(limits)
@@ -31,8 +31,7 @@ func Mount(h *arpc.Handler) {
 	h.Handle("/notify-back", notifyBack)
 	h.Handle("/note", notebook.note)
 	h.Handle("/notes", notebook.notes)
-	h.HandleStream("/upper", upper)
-	h.HandleStream("/break", breakOff)
+	mountStreams(h)
 }
 
 // fail answers with the error in the body.
@@ -147,22 +146,4 @@ func (n *notebook) notes(ctx *arpc.Context) {
 		}
 	}
 	_ = ctx.Write(strings.Join(texts, " "))
-}
-
-// upper sends texts back in capitals, and ends when the peer does.
-func upper(s *arpc.Stream) {
-	for message, err := range s.Messages() {
-		if err != nil || s.Send(strings.ToUpper(string(message.Data))) != nil {
-			return
-		}
-	}
-}
-
-// breakOff sends the first message back, and fails.
-func breakOff(s *arpc.Stream) {
-	var first arpc.Raw
-	if err := s.Recv(&first); err == nil {
-		_ = s.Send(first)
-	}
-	_ = s.Fail(arpc.Errorf(arpc.CodeAborted, "broken"))
 }

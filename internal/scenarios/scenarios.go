@@ -4,20 +4,36 @@
 // run the same rows in Node, Deno, Bun and Chromium against the program in
 // serve.
 //
-// A scenario has a connection of its own. Its handlers are the client's, its
-// steps run in order:
+// A scenario's handlers are the client's, its steps run in order. A step is done
+// by a client with a connection of its own: the one that peer names, made when
+// it is first named. A $ stands for a word that no other playing has.
 //
 //	call       method, body -> reply or error; with cancelOn, given up when that
 //	           notify has arrived; with times, so many at once
 //	notify     method, body; with times, so many in a row
 //	receive    the next notify of that method has this body; with times, so many
 //	stream     method, send: bodies, then the end -> receive: bodies, then the end
-//	           or error
-//	subscribe, publish, message: topic, body
+//	           or error; with leave, canceled when these have come
+//
+//	subscribe  topic, from now, with last: that many, with since: behind that
+//	           offset, of epoch or else of the topic's; with echo, and with info,
+//	           to be a member who says that -> error
+//	unsubscribe topic
+//	publish    topic, body, with key, echo or one -> offset or error; with times,
+//	           so many in a row
+//	message    the next of the topic has this body and offset; with times, so many
+//	gap        the next of the topic is a gap: missed (0 is not known), from
+//	ended      the next of the topic is its end: error
+//	join, leave the next change of the topic's members is of who says body
+//	members    topic, receive: what the members say, in any order, soon
+//	present    topic, receive: the same, asked for without being there
+//	history    topic, after, before, limit -> receive: bodies; from, the newest
+//	           offset, more; or error
 //
 // A body is {"text"}, {"json"}, {"hex"} for bytes, {} for nothing, {"number":
 // true} for how many steps of these times were before it, as JSON. A text with
-// "times" is repeated. An error is compared by what is given of it.
+// "times" is repeated. What is given of an error, and an offset that is given,
+// is compared.
 package scenarios
 
 import (
@@ -51,21 +67,40 @@ type Handler struct {
 	Error  *Error
 	Echo   bool
 	Record bool // for receive steps
+	Upper  bool // a stream, whose texts come back in capitals
+	Break  bool // a stream, that ends as aborted
 }
 
 // A Step is one of the steps in the package's comment.
 type Step struct {
 	Do       string
+	Peer     string
 	Method   string
 	Topic    string
 	Body     Value
 	Times    int
 	Timeout  int // ms
 	CancelOn string
+	Leave    bool
 	Reply    *Value
 	Error    *Error
 	Send     []Value
 	Receive  []Value
+
+	Since  *uint64
+	Epoch  string
+	Last   uint64
+	Echo   *bool
+	Info   json.RawMessage
+	Key    string
+	One    bool
+	Offset *uint64
+	Missed uint64
+	From   uint64
+	After  uint64
+	Before uint64
+	Limit  int
+	More   bool
 }
 
 // A Value is a body, and what it is.
@@ -86,15 +121,28 @@ type Error struct {
 	Sent    *bool
 }
 
-// Load reads the table.
-func Load() ([]Scenario, error) {
-	var all struct{ Scenarios []Scenario }
-	decoder := json.NewDecoder(bytes.NewReader(table))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&all); err != nil {
-		return nil, fmt.Errorf("read the table: %w", err)
+// Load reads the table. In each scenario $ is word and its number.
+func Load(word string) ([]Scenario, error) {
+	var rows struct{ Scenarios []json.RawMessage }
+	if err := decode(table, &rows); err != nil {
+		return nil, err
 	}
-	return all.Scenarios, nil
+	all := make([]Scenario, len(rows.Scenarios))
+	for i, row := range rows.Scenarios {
+		if err := decode(bytes.ReplaceAll(row, []byte("$"), fmt.Append(nil, word, i)), &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func decode(text []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return fmt.Errorf("read the table: %w", err)
+	}
+	return nil
 }
 
 // Body is the body as it is sent the i-th time.

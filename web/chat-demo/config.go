@@ -11,6 +11,7 @@ type config struct {
 	httpAddr    string
 	tcpAddr     string
 	password    string
+	rate        int
 	healthcheck string
 }
 
@@ -23,12 +24,19 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.httpAddr, "http", "localhost:8080", "`address` of the page and its WebSocket; port 0 takes a free one")
 	flags.StringVar(&cfg.tcpAddr, "tcp", "localhost:8888", "`address` of the raw TCP door; port 0 takes a free one")
 	flags.StringVar(&cfg.password, "password", "", "`password` of the topics; without one they are open to everybody")
+	flags.IntVar(&cfg.rate, "rate", 20, "`requests` a second that the chat takes from one connection, at least 1")
 	flags.StringVar(&cfg.healthcheck, "healthcheck", "", "get this `URL` of a running demo and exit with 0 if it is well, else 1")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
 	}
-	if flags.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case cfg.rate < 1:
+		err = fmt.Errorf("-rate %d: want at least 1", cfg.rate)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "chat-demo:", err)
 		flags.Usage()
 		return config{}, err

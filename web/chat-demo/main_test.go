@@ -136,7 +136,8 @@ func TestPage(t *testing.T) {
 	}{
 		{"/", "text/html; charset=utf-8", `<script src="/app.js" type="module">`},
 		{"/app.js", "text/javascript; charset=utf-8", "WebSocket"},
-		{"/app.css", "text/css; charset=utf-8", "prefers-color-scheme"},
+		{"/style.css", "text/css; charset=utf-8", "light-dark("},
+		{"/early.js", "text/javascript; charset=utf-8", "data-theme"},
 		{"/arpc.js", "text/javascript; charset=utf-8", "arpc"},
 		{"/arpc.js.map", "application/json", `"sources"`},
 		{"/icon.svg", "image/svg+xml", "<svg"},
@@ -293,7 +294,7 @@ func TestHealthcheck(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	tests := map[string]int{"-help": exitOK, "-nonsense": exitUsage, "stray": exitUsage}
+	tests := map[string]int{"-help": exitOK, "-nonsense": exitUsage, "stray": exitUsage, "-rate=0": exitUsage}
 	for arg, want := range tests {
 		status, stderr := runToEnd(t, arg)
 		if status != want || !strings.Contains(stderr, "-healthcheck") {

@@ -35,7 +35,10 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	}
 	defer tcpListener.Close()
 
-	topics := newTopics(cfg.password)
+	topics, err := newTopics(cfg)
+	if err != nil {
+		return err
+	}
 	web := newWebServer(page, topics.WebSocket())
 	fmt.Fprintf(stdout, "arpc chat demo: http://%s\n", reachable(cfg.httpAddr, httpListener))
 	fmt.Fprintf(stdout, "raw TCP: %s\n", reachable(cfg.tcpAddr, tcpListener))
@@ -50,15 +53,20 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	return errors.Join(err, shutdown(web, topics))
 }
 
-// newTopics returns the arpc server: its topics, and routes to try it with.
-func newTopics(password string) *pubsub.Server {
+// newTopics returns the arpc server: its topics, the chat, and routes to try it
+// with.
+func newTopics(cfg config) (*pubsub.Server, error) {
 	access := pubsub.Open()
-	if password != "" {
-		access = pubsub.Password(password)
+	if cfg.password != "" {
+		access = pubsub.Password(cfg.password)
 	}
-	topics := pubsub.NewServer(access)
+	topics := pubsub.NewServer(append(chatOptions(), access)...)
 	playground(topics.Handler)
-	return topics
+	if err := mountChat(topics, cfg.rate); err != nil {
+		topics.Hub.Close()
+		return nil, fmt.Errorf("open the chat: %w", err)
+	}
+	return topics, nil
 }
 
 // shutdown lets nobody in any more, lets what is under way end, and ends the

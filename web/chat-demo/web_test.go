@@ -55,7 +55,7 @@ func TestRouter(t *testing.T) {
 			t.Errorf("%s %s: %s, %q", tt.method, tt.path, res.Status, res.Header.Get("Content-Type"))
 		}
 		policy := res.Header.Get("Content-Security-Policy")
-		if !strings.Contains(policy, "default-src 'self'") || strings.Contains(policy, "unsafe") {
+		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "trusted-types 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s %s: content security policy %q", tt.method, tt.path, policy)
 		}
 		if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("X-Frame-Options") != "DENY" {

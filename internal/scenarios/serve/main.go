@@ -13,17 +13,13 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/internal/scenarios"
-	"github.com/seed-fbfaa03e/arpc/pubsub"
 )
 
 func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: serve FOLDER")
 	}
-	topics := pubsub.NewServer(pubsub.Open())
-	scenarios.Mount(topics.Handler)
-	coded := pubsub.NewServer(pubsub.Open())
-	scenarios.Mount(coded.Handler)
+	topics, coded := scenarios.NewServer(), scenarios.NewServer()
 	scenarios.UseCoders(coded.Handler)
 	mux := http.NewServeMux()
 	mux.Handle("/ws", topics.WebSocket())

@@ -1,13 +1,17 @@
-// Calls per second beside socket.io-client, 10 outstanding on one loopback connection, alternating
-// rounds in one run; the servers are Node processes of their own. And frames per second encoded and
-// decoded. It measures the built package: npm run build, npm ci in bench/socketio of the root, then
-// node bench/calls.mjs [rounds] [seconds]
-import { fork } from "node:child_process";
+// Calls per second of arpc-js to the Go server, beside those of socket.io-client to a socket.io one:
+// 10 outstanding on one loopback connection, alternating rounds in one run, each server a process of
+// its own. And frames per second encoded and decoded. It measures the built package: npm run build,
+// npm ci in bench/socketio of the root, then node bench/calls.mjs [rounds] [seconds]
+import { execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const { WebSocket, WebSocketServer } = createRequire(import.meta.url)("ws");
+const { WebSocket } = createRequire(import.meta.url)("ws");
 const fromSocketIo = createRequire(
   new URL("../../../bench/socketio/package.json", import.meta.url),
 );
@@ -15,43 +19,48 @@ const fromSocketIo = createRequire(
 const OUTSTANDING = 10;
 const request = { text: "x".repeat(64) };
 
-/** What echoes, for each contender; resolves with the port. */
+/** Starts what echoes, for each contender; resolves with its port and with what ends it. */
 const servers = {
-  /** Answers hello, and each request of a message with its body, in one message. */
+  /** The Go server of the tests. */
   async arpc() {
-    const listener = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
-    listener.on("connection", (socket) => {
-      socket.once("message", (hello) => {
-        socket.send(helloAnswer(hello));
-        socket.on("message", (message) => {
-          for (let at = 0; at < message.length; at += 16 + message.readUInt32LE(at)) {
-            message[at + 5] = 2;
-          }
-          socket.send(message);
-        });
-      });
-    });
-    await once(listener, "listening");
-    return listener.address().port;
+    const folder = mkdtempSync(join(tmpdir(), "arpc-js-bench-"));
+    const program = join(folder, "serve");
+    const root = fileURLToPath(new URL("../../..", import.meta.url));
+    execFileSync("go", ["build", "-o", program, "./internal/scenarios/serve"], { cwd: root });
+    const child = spawn(program, [folder], { stdio: ["pipe", "pipe", "inherit"] });
+    const [address] = await once(createInterface(child.stdout), "line");
+    const stop = async () => {
+      child.stdin.end();
+      await once(child, "exit");
+      rmSync(folder, { recursive: true });
+    };
+    return { port: new URL(address).port, stop };
   },
+  /** This program, in another process. */
   async socketio() {
-    const { Server } = fromSocketIo("socket.io");
-    const web = (await import("node:http")).createServer();
-    const io = new Server(web, { transports: ["websocket"], serveClient: false });
-    io.on("connection", (socket) => {
-      socket.on("echo", (message, acknowledge) => acknowledge(message));
-    });
-    web.listen(0, "127.0.0.1");
-    await once(web, "listening");
-    return web.address().port;
+    const child = fork(fileURLToPath(import.meta.url));
+    const [port] = await once(child, "message");
+    return { port, stop: () => child.kill() };
   },
 };
+
+async function serveSocketIo() {
+  const { Server } = fromSocketIo("socket.io");
+  const web = (await import("node:http")).createServer();
+  const io = new Server(web, { transports: ["websocket"], serveClient: false });
+  io.on("connection", (socket) => {
+    socket.on("echo", (message, acknowledge) => acknowledge(message));
+  });
+  web.listen(0, "127.0.0.1");
+  await once(web, "listening");
+  return web.address().port;
+}
 
 /** What calls: gives a function that makes one call and resolves with the reply. */
 const clients = {
   async arpc(port) {
     const { connect } = await import(new URL("../dist/index.js", import.meta.url));
-    const client = connect(`ws://127.0.0.1:${port}/`, { WebSocket });
+    const client = connect(`ws://127.0.0.1:${port}/ws`, { WebSocket });
     return { call: () => client.call("/echo", request), close: () => client.close() };
   },
   async socketio(port) {
@@ -64,16 +73,6 @@ const clients = {
     return { call: () => socket.emitWithAck("echo", request), close: () => socket.close() };
   },
 };
-
-function helloAnswer(hello) {
-  const caps = ["batch", "cancel", "errors", "kind", "credit"];
-  const body = Buffer.from(JSON.stringify({ arpc: 1, caps }));
-  const frame = Buffer.concat([hello.subarray(0, 26), body]);
-  frame.writeUInt32LE(10 + body.length, 0);
-  frame[5] = 2;
-  frame[6] = 0x38;
-  return frame;
-}
 
 async function measure(name, port, ms) {
   const { call, close } = await clients[name](port);
@@ -135,26 +134,23 @@ async function frames(ms) {
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 if (process.send) {
-  process.send(await servers[process.argv[2]]());
+  process.send(await serveSocketIo());
 } else {
   const [rounds = 3, seconds = 3] = process.argv.slice(2).map(Number);
-  const children = [];
-  const ports = {};
+  const running = {};
   const rates = { arpc: [], socketio: [] };
-  for (const name of Object.keys(servers)) {
-    const child = fork(fileURLToPath(import.meta.url), [name]);
-    children.push(child);
-    [ports[name]] = await once(child, "message");
-  }
   try {
+    for (const name of Object.keys(rates)) running[name] = await servers[name]();
     for (let round = 0; round < rounds; round++) {
       for (const name of Object.keys(rates)) {
-        rates[name].push(await measure(name, ports[name], 1000 * seconds));
+        rates[name].push(await measure(name, running[name].port, 1000 * seconds));
       }
     }
   } finally {
-    for (const child of children) child.kill();
+    for (const { stop } of Object.values(running)) await stop();
   }
+  for (const [name, list] of Object.entries(rates))
+    say(`${name}: ${list.map(Math.round).join(" ")}`);
   const [ours, theirs] = [median(rates.arpc), median(rates.socketio)];
   say(`FIGURE js_calls_per_second=${Math.round(ours)}`);
   say(`FIGURE socketio_calls_per_second=${Math.round(theirs)}`);

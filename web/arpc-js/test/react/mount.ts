@@ -8,7 +8,7 @@
  */
 
 import { createRequire } from "node:module";
-import { createElement, type ReactNode, StrictMode } from "react";
+import { Component, createElement, type ReactNode, StrictMode } from "react";
 import { onTestFinished, vi } from "vitest";
 
 // Required, not imported: its declarations do not compile beside TypeScript's own of the DOM.
@@ -17,6 +17,8 @@ const { parseHTML } = createRequire(import.meta.url)("linkedom") as {
 };
 const { window, document } = parseHTML("<!doctype html><html><body></body></html>");
 Object.assign(globalThis, { window, document });
+// By an event React 18 would throw what components throw, and linkedom catches nothing.
+Object.assign(document, { createEvent: undefined });
 // Node 20 has none.
 if (!("navigator" in globalThis)) Object.assign(globalThis, { navigator: { userAgent: "Node" } });
 
@@ -40,9 +42,9 @@ export interface Page {
 export function mount(render: () => ReactNode, failed: (error: unknown) => void = raise): Page {
   const history: string[] = [];
   const container = document.createElement("div");
-  const root = createRoot(container, { onUncaughtError: failed });
+  const root = createRoot(container, { onCaughtError() {} });
   let isMounted = true;
-  function Component({ render }: { render: () => ReactNode }): ReactNode {
+  function Shown({ render }: { render: () => ReactNode }): ReactNode {
     const node = render();
     if (typeof node === "string" && history.at(-1) !== node) history.push(node);
     return node;
@@ -51,8 +53,10 @@ export function mount(render: () => ReactNode, failed: (error: unknown) => void 
     history,
     text: () => container.textContent ?? "",
     shows: (text) => vi.waitFor(() => expectText(page.text(), text), { timeout: 5_000 }),
-    set: (render) =>
-      root.render(createElement(StrictMode, null, createElement(Component, { render }))),
+    set: (render) => {
+      const component = createElement(Shown, { render });
+      root.render(createElement(StrictMode, null, createElement(Boundary, { failed }, component)));
+    },
     unmount() {
       if (isMounted) root.unmount();
       isMounted = false;
@@ -61,6 +65,20 @@ export function mount(render: () => ReactNode, failed: (error: unknown) => void 
   page.set(render);
   onTestFinished(() => page.unmount());
   return page;
+}
+
+/** Tells what the components below it throw, and shows nothing in their place. */
+class Boundary extends Component<{ failed: (error: unknown) => void; children?: ReactNode }> {
+  static getDerivedStateFromError(): object {
+    return { isOver: true };
+  }
+  override readonly state = { isOver: false };
+  override componentDidCatch(error: unknown): void {
+    this.props.failed(error);
+  }
+  override render(): ReactNode {
+    return this.state.isOver ? null : this.props.children;
+  }
 }
 
 function expectText(is: string, wanted: string): void {

@@ -7,11 +7,11 @@ import { build as esbuild } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { build as vite } from "vite";
 import { afterAll, beforeAll, describe, inject } from "vitest";
-import { expectAllToHold, type Result, tablePath } from "./scenarios.ts";
+import { expectAllToHold, modules, type Result, tablePath } from "./scenarios.ts";
 import { type GoServer, startGoServer } from "./server.ts";
 
 const { CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
-const files = ["play.mjs", "page.mjs", "worker.mjs", "coded.mjs", "coded-page.mjs"];
+const files = [...modules, "page.mjs", "worker.mjs", "coded.mjs", "coded-page.mjs"];
 
 let folder = "";
 let server: GoServer;

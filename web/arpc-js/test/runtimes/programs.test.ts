@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { core, expectAllToHold, type Result, tablePath } from "./scenarios.ts";
+import { core, expectAllToHold, modules, type Result, tablePath } from "./scenarios.ts";
 import { type GoServer, startGoServer } from "./server.ts";
 
 const run = promisify(execFile);
@@ -60,7 +60,7 @@ let server: GoServer;
 
 beforeAll(async () => {
   const project = inject("project");
-  for (const name of ["play.mjs", "program.mjs", "coded.mjs"]) {
+  for (const name of [...modules, "program.mjs", "coded.mjs"]) {
     await copyFile(new URL(name, import.meta.url), join(project, name));
   }
   await copyFile(tablePath, join(project, "table.json"));

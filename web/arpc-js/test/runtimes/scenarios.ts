@@ -13,8 +13,12 @@ export const tablePath: URL = new URL(
   import.meta.url,
 );
 
+/** The programs that play it. */
+export const modules: readonly string[] = ["play.mjs", "topics.mjs", "values.mjs"];
+
 interface Scenario {
   readonly name: string;
+  readonly handlers?: Readonly<Record<string, { readonly upper?: boolean }>>;
   readonly steps: ReadonlyArray<{ readonly do: string; readonly topic?: string }>;
 }
 
@@ -24,6 +28,7 @@ const all = table.scenarios.map(({ name }) => name);
 /** The scenarios that `arpc-js/core` plays. */
 export const core: string[] = table.scenarios
   .filter(({ steps }) => steps.every((step) => step.do !== "stream" && step.topic === undefined))
+  .filter(({ handlers = {} }) => !Object.values(handlers).some(({ upper }) => upper))
   .map(({ name }) => name);
 
 /** A test for each scenario: that it was played, and that nothing was wrong. */

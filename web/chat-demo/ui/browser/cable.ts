@@ -11,6 +11,7 @@ export class Cable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cut = false;
+  #mute = false;
 
   private constructor(port: number) {
     this.#server = createServer((near) => {
@@ -43,9 +44,15 @@ export class Cable {
     }
   }
 
-  /** Lets connections through again. */
+  /** Lets nothing more come back from the server; what goes there still does. */
+  mute(): void {
+    this.#mute = true;
+  }
+
+  /** Lets connections through again, both ways. */
   mend(): void {
     this.#cut = false;
+    this.#mute = false;
   }
 
   /** Takes the line away. */
@@ -67,7 +74,11 @@ export class Cable {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
+      socket.on("data", (data) => {
+        if (!this.#mute || other !== near) {
+          other.write(data);
+        }
+      });
     }
   }
 }

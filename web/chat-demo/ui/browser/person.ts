@@ -6,10 +6,17 @@ import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-c
 export class Person {
   readonly page: Page;
   readonly name: string;
+  /** What the page should never do: dialogs, errors, what its security policy forbids. */
+  readonly alarms: string[] = [];
 
   private constructor(page: Page, name: string) {
     this.page = page;
     this.name = name;
+    page.on("dialog", (dialog) => {
+      this.alarms.push(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("pageerror", (error) => this.alarms.push(String(error)));
   }
 
   /** Opens the page of a room; the door is still to be passed. */
@@ -19,10 +26,18 @@ export class Person {
     name: string,
     options: BrowserContextOptions = {},
   ): Promise<Person> {
-    const context = await browser.newContext(options);
+    const context = await browser.newContext({ reducedMotion: "reduce", ...options });
     const page = await context.newPage();
+    const person = new Person(page, name);
+    await page.exposeFunction("alarm", (what: string) => person.alarms.push(what));
+    await page.addInitScript(() => {
+      document.addEventListener("securitypolicyviolation", ({ violatedDirective, sample }) => {
+        const { alarm } = globalThis as unknown as { alarm(what: string): void };
+        alarm(`${violatedDirective}: ${sample}`);
+      });
+    });
     await page.goto(url);
-    return new Person(page, name);
+    return person;
   }
 
   /** Opens the page and joins; resolves when messages arrive. */
@@ -47,10 +62,61 @@ export class Person {
     await this.page.getByRole("button", { name: "Join the chat" }).click();
   }
 
+  /** Where one writes. */
+  get composer(): Locator {
+    return this.page.getByLabel("Message", { exact: true });
+  }
+
   /** Writes a message and hands it in. */
   async say(text: string): Promise<void> {
-    await this.page.getByLabel("Message", { exact: true }).fill(text);
+    await this.composer.fill(text);
+    await this.composer.press("Enter");
+  }
+
+  /** Writes many messages, faster than any hand. */
+  async sayAll(texts: readonly string[]): Promise<void> {
+    await this.composer.evaluate((element, lines) => {
+      const composer = element as HTMLTextAreaElement;
+      for (const line of lines) {
+        composer.value = line;
+        composer.form?.requestSubmit();
+      }
+    }, texts);
+  }
+
+  /** Goes to a room by its link. */
+  async goTo(room: string): Promise<void> {
+    await this.room(room).click();
+    await this.page.getByRole("heading", { name: `#${room}`, exact: true }).waitFor();
+  }
+
+  /** Opens a room by its name. */
+  async open(room: string): Promise<void> {
+    await this.page.getByLabel("Open a room").fill(room);
     await this.page.keyboard.press("Enter");
+    await this.page.getByRole("heading", { name: `#${room}`, exact: true }).waitFor();
+  }
+
+  /** The link to a room. */
+  room(room: string): Locator {
+    return this.page.getByRole("link", { name: `#${room}` });
+  }
+
+  /** The link to a room, when so many messages are unread there. */
+  unread(room: string, count: number): Locator {
+    const badge = this.page.getByRole("img", { name: `${count} unread`, exact: true });
+    return this.room(room).filter({ has: badge });
+  }
+
+  /** Someone in the list of who is in the room. */
+  present(name: string): Locator {
+    return this.page.locator("#people li").filter({ hasText: name });
+  }
+
+  /** The line that tells what the others do, when it says this; names stand isolated in it. */
+  activity(words: string): Locator {
+    const pattern = words.replaceAll(" ", "[\\u2068\\u2069 ]+");
+    return this.page.locator("#activity").filter({ hasText: new RegExp(pattern) });
   }
 
   /** The messages with exactly this text. */
@@ -65,6 +131,11 @@ export class Person {
     return this.heard(text).and(this.page.locator("[data-delivery=sent]"));
   }
 
+  /** The texts of all messages, from top to bottom. */
+  texts(): Promise<string[]> {
+    return this.page.locator("#messages .text").allTextContents();
+  }
+
   /** The state of the connection in the head of the room, when it is this. */
   status(words: "Live" | "Offline" | "Connecting…"): Locator {
     return this.page.locator("#status").filter({ hasText: words });
@@ -72,7 +143,7 @@ export class Person {
 
   /** The banner, when it says this. */
   banner(words: string): Locator {
-    return this.page.getByRole("status").filter({ hasText: words });
+    return this.page.locator("#banner-text").filter({ hasText: words });
   }
 
   /** Closes the browser profile. */

@@ -2,12 +2,11 @@
 
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchChromium } from "./chromium.ts";
-import { type Binary, buildDemo, type Demo, startDemo } from "./demo.ts";
+import { beforeAll, expect, test } from "vitest";
 import { Person } from "./person.ts";
+import { setStage } from "./stage.ts";
 
+const stage = setStage();
 const pictures = fileURLToPath(new URL("../../../../docs/img/", import.meta.url));
 
 const conversation = [
@@ -20,41 +19,47 @@ const conversation = [
   ["Grace Hopper", "And what happens when the server restarts?"],
   ["Ada Lovelace", "What you write is kept until it is acknowledged. See the tick?"],
   ["Ada Lovelace", "And a service on raw TCP can join the same room. Same frames, other door."],
-  ["Margaret Hamilton", "Shipping it. 🚀"],
+  ["Margaret Hamilton", "🚀"],
+] as const;
+
+const elsewhere = [
+  ["kitchen", "There is fresh coffee ☕"],
+  ["kitchen", "And cake."],
+  ["release-2", "The notes are in."],
 ] as const;
 
 const views = [
-  { file: "chat-desktop.png", viewport: { width: 1280, height: 800 } },
-  { file: "chat-dark.png", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
-  { file: "chat-phone.png", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+  { file: "chat-desktop.png", viewport: { width: 1280, height: 800 }, panel: false },
+  {
+    file: "chat-dark.png",
+    viewport: { width: 1280, height: 800 },
+    colorScheme: "dark",
+    panel: true,
+  },
+  {
+    file: "chat-phone.png",
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+    panel: false,
+  },
 ] as const;
 
-let binary: Binary;
-let demo: Demo;
-let browser: Browser;
+beforeAll(() => mkdir(pictures, { recursive: true }));
 
-beforeAll(async () => {
-  binary = await buildDemo();
-  [demo, browser] = await Promise.all([startDemo(binary), launchChromium()]);
-  await mkdir(pictures, { recursive: true });
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await demo?.end("SIGTERM");
-  await binary?.remove();
-});
-
-test.each(views)("$file", async ({ file, ...options }) => {
-  const ada = await Person.joined(browser, demo.url, "Ada Lovelace", {
-    locale: "en-GB",
-    reducedMotion: "reduce",
-    ...options,
-  });
+test.each(views)("$file", async ({ file, panel, ...options }) => {
+  const { browser, demo } = stage;
+  const lobby = `${demo.url}/#/lobby`;
+  const ada = await Person.joined(browser, lobby, "Ada Lovelace", { locale: "en-GB", ...options });
+  for (const room of ["kitchen", "release-2"]) {
+    await ada.page.evaluate((name) => location.assign(`#/${name}`), room);
+    await ada.page.getByRole("heading", { name: `It is quiet in #${room}` }).waitFor();
+  }
+  await ada.page.evaluate(() => location.assign("#/lobby"));
   const others = await Promise.all(
-    ["Grace Hopper", "Margaret Hamilton"].map((name) => Person.joined(browser, demo.url, name)),
+    ["Grace Hopper", "Margaret Hamilton"].map((name) => Person.joined(browser, lobby, name)),
   );
   const people = new Map([ada, ...others].map((person) => [person.name, person]));
+  const [grace, margaret] = others;
 
   for (const [name, text] of conversation) {
     await people.get(name)?.say(text);
@@ -63,9 +68,28 @@ test.each(views)("$file", async ({ file, ...options }) => {
   await ada
     .sent("And a service on raw TCP can join the same room. Same frames, other door.")
     .waitFor();
+  const katherine = await Person.joined(browser, `${demo.url}/#/kitchen`, "Katherine Johnson");
+  for (const [room, text] of elsewhere) {
+    await katherine.page.evaluate((name) => location.assign(`#/${name}`), room);
+    await katherine.page.getByRole("heading", { name: `#${room}`, exact: true }).waitFor();
+    await katherine.say(text);
+    await katherine.sent(text).waitFor();
+  }
+  if (panel) {
+    await ada.page.getByRole("button", { name: "Under the hood" }).click();
+    await ada.page
+      .getByRole("list", { name: "Last frames" })
+      .getByText("/chat/say")
+      .first()
+      .waitFor();
+  }
+  await ada.page.locator("#menu-badge", { hasText: "3" }).waitFor({ state: "attached" });
+  await grace?.composer.pressSequentially("And I");
+  await ada.activity("Grace Hopper is typing…").waitFor();
   await ada.page.evaluate(() => document.fonts.ready);
+  await ada.page.mouse.move(0, 0);
   const picture = await ada.page.screenshot({ path: `${pictures}${file}` });
 
   expect(picture.length).toBeGreaterThan(10_000);
-  await Promise.all([...people.values()].map((person) => person.leave()));
+  expect([ada, grace, margaret].flatMap((person) => person?.alarms ?? [])).toEqual([]);
 });

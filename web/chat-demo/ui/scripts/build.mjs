@@ -25,12 +25,15 @@ const copies = [
 ];
 
 const { outputFiles } = await build({
-  entryPoints: { app: join(ui, "src/main.ts"), style: join(ui, "src/style.css") },
-  entryNames: "app",
+  entryPoints: {
+    app: join(ui, "src/main.ts"),
+    early: join(ui, "src/early.ts"),
+    style: join(ui, "src/style.css"),
+  },
   outdir: dist,
   bundle: true,
   format: "esm",
-  target: "es2022",
+  target: "es2024",
   minify: true,
   sourcemap: "linked",
   // Fonts are served beside the style sheet, under the names copied above.

@@ -1,14 +1,10 @@
 /**
- * What the pages of a room send each other: a small JSON value, published to
- * the room's topic. Topics are open to every peer, so what arrives is read as
- * hostile: anything of the wrong shape is ignored, anything too long is cut.
+ * What comes from the server, read as hostile all the same: anything of the
+ * wrong shape is ignored, anything too long is cut. That way an older page, a
+ * newer server and a service on raw TCP get along.
  */
 
-/** The longest name shown, in Unicode code points. */
-export const MAX_NAME = 40;
-
-/** The longest text of one message, in Unicode code points. */
-export const MAX_TEXT = 2000;
+import { cleanName, cleanText, isRoom } from "./rules.ts";
 
 const MAX_ID = 64;
 
@@ -16,42 +12,43 @@ const MAX_ID = 64;
 export interface Publication {
   /** Chosen by the sender and unique; a message that arrives twice is shown once. */
   readonly id: string;
+  /** Who it is from: the server derives it from a secret, so nobody writes as another. */
+  readonly author: string;
   readonly name: string;
   readonly text: string;
 }
 
-/** Returns the publication in `data`, or undefined if it is not one. */
+/** Someone in a room, by what their page says of them. */
+export interface Person {
+  readonly author: string;
+  readonly name: string;
+}
+
+/** Returns the message in `data`, or undefined if there is none. */
 export function parsePublication(data: unknown): Publication | undefined {
-  if (typeof data !== "object" || data === null) {
+  const { id, text } = members(data);
+  const person = parsePerson(data);
+  if (person === undefined || !isId(id) || typeof text !== "string") {
     return undefined;
   }
-  const { id, name, text } = data as Record<"id" | "name" | "text", unknown>;
-  if (typeof id !== "string" || id === "" || id.length > MAX_ID) {
-    return undefined;
-  }
-  if (typeof name !== "string" || typeof text !== "string") {
-    return undefined;
-  }
-  const clean = { id, name: cleanName(name), text: cleanText(text) };
-  return clean.name === "" || clean.text === "" ? undefined : clean;
+  const clean = cleanText(text);
+  return clean === "" ? undefined : { id, text: clean, ...person };
 }
 
-/**
- * A name on one line, at most MAX_NAME long, without characters that write
- * over their surroundings; empty if nothing of it would be seen.
- */
-export function cleanName(name: string): string {
-  const line = bound(name, MAX_NAME).replace(INVISIBLE, "").replace(/\s+/g, " ").trim();
-  return VISIBLE.test(line) ? cut(line, MAX_NAME) : "";
+/** Returns the person in `data`, or undefined if there is none. */
+export function parsePerson(data: unknown): Person | undefined {
+  const { author, name } = members(data);
+  if (!isId(author) || typeof name !== "string") {
+    return undefined;
+  }
+  const clean = cleanName(name);
+  return clean === "" ? undefined : { author, name: clean };
 }
 
-/**
- * A text without surrounding blank space, at most MAX_TEXT long; empty if
- * nothing of it would be seen. Line breaks stay.
- */
-export function cleanText(text: string): string {
-  const clean = bound(text, MAX_TEXT).replace(CONTROL, "").trim();
-  return VISIBLE.test(clean) ? cut(clean, MAX_TEXT) : "";
+/** Returns the name of the room that `data` tells of, or undefined if it tells of none. */
+export function parseRoom(data: unknown): string | undefined {
+  const { room } = members(data);
+  return typeof room === "string" && isRoom(room) ? room : undefined;
 }
 
 /** A fresh id: 96 random bits. Works where crypto.randomUUID does not, on plain http. */
@@ -60,22 +57,10 @@ export function createId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Control characters but tab and line feed.
-const CONTROL = /(?![\t\n])\p{Cc}/gu;
-
-// Control and format characters: direction overrides, tags, zero-width space.
-// The joiners stay: they hold emoji together and Persian and Indic words apart.
-const INVISIBLE = /(?![\t\n\u200c\u200d])[\p{Cc}\p{Cf}]/gu;
-
-const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
-
-// Cleaning takes time in proportion to the length, and a peer decides the
-// length: a generous slice comes first. A code point is at most two units.
-function bound(value: string, limit: number): string {
-  return value.slice(0, 4 * limit);
+function members(data: unknown): Record<string, unknown> {
+  return typeof data === "object" && data !== null ? (data as Record<string, unknown>) : {};
 }
 
-function cut(value: string, limit: number): string {
-  const points = Array.from(value);
-  return points.length <= limit ? value : `${points.slice(0, limit - 1).join("")}…`;
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= MAX_ID;
 }

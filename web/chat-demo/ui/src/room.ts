@@ -1,17 +1,27 @@
-/** A room is a topic of its own and has an address of its own: `#name`. */
+/** Where a room is: its address on this page, and its topics at the server. */
 
-/** Where a page without a room in its address goes. */
-export const LOBBY = "lobby";
+import { isRoom, LOBBY } from "./rules.ts";
 
-const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
+/** The topic that tells of every room there is. */
+export const ROOMS_TOPIC = "chat:rooms";
 
-/** The room a location hash such as `#lobby` names, or the lobby if it names none. */
+/** The room a location hash such as `#/lobby` names, or the lobby if it names none. */
 export function roomOfHash(hash: string): string {
-  const name = hash.replace(/^#/, "").toLowerCase();
-  return NAME.test(name) ? name : LOBBY;
+  const name = hash.replace(/^#\/?/, "").toLowerCase();
+  return isRoom(name) ? name : LOBBY;
 }
 
-/** The topic that carries a room's messages. */
+/** The address of a room on this page. */
+export function hashOfRoom(room: string): string {
+  return `#/${room}`;
+}
+
+/** The topic of what stays: a room's messages. */
 export function topicOf(room: string): string {
-  return `chat/${room}`;
+  return `chat:room:${room}`;
+}
+
+/** The topic of what passes: who is in a room, and who is typing. */
+export function hereTopicOf(room: string): string {
+  return `chat:here:${room}`;
 }

@@ -1,8 +1,7 @@
 /**
  * One stay in the chat: a connection that keeps the visited rooms subscribed,
- * hands over what was written, one message at a time so that the order stays,
- * and tells the store what became of it. Leaving ends it; coming back is a new
- * session.
+ * fetches what was said before, hands over what was written, and tells the
+ * store what became of it. Leaving ends it; coming back is a new session.
  */
 
 import {
@@ -13,51 +12,64 @@ import {
   type StateDetail,
   type SubscriptionState,
 } from "arpc-js";
-import { type Publication, parsePublication } from "./publication.ts";
-import { topicOf } from "./room.ts";
-import { nextToSend } from "./state.ts";
+import type { Connection, Gap, HistoryPage, Subscription } from "./connection.ts";
+import { oldestPlace, type Past, type Room } from "./conversation.ts";
+import { Here } from "./here.ts";
+import { parsePublication, parseRoom } from "./publication.ts";
+import { ROOMS_TOPIC, topicOf } from "./room.ts";
+import { Sender } from "./sender.ts";
+import { currentRoom, type Heard } from "./state.ts";
 import type { Store } from "./store.ts";
 
-/** What a session needs of an arpc client. */
-export interface Connection {
-  on(event: "state", listener: (state: ClientState, detail: StateDetail) => void): () => void;
-  subscribe(topic: string, handler: (message: Message) => void): RoomSubscription;
-  publish(topic: string, data: Publication): Promise<unknown>;
-  close(): void;
-}
+/** Messages fetched at a time when one reads back. */
+const PAGE = 50;
 
-/** What a session needs of a subscription. */
-export interface RoomSubscription {
-  on(
-    event: "state",
-    listener: (state: SubscriptionState, error: ArpcError | undefined) => void,
-  ): () => void;
+/** Rooms the server tells of at most. */
+const MAX_ROOMS = 200;
+
+/** Who comes in. */
+export interface Visitor {
+  /** Proves to the server, and to nobody else, that we are who wrote before. */
+  readonly secret: string;
+  /** Whether the connection brings a password: a refusal asks for one, or says that it was wrong. */
+  readonly hasPassword: boolean;
 }
 
 /** One stay in the chat. */
 export class Session {
   readonly #connection: Connection;
   readonly #store: Store;
-  readonly #hasPassword: boolean;
+  readonly #visitor: Visitor;
+  readonly #here: Here;
+  readonly #sender: Sender;
   readonly #undo: Array<() => void>;
-  readonly #subscribed = new Set<string>();
-  #sending = false;
+  readonly #subscriptions = new Map<string, Subscription>();
+  /** The rooms we asked to be let into on the connection there is. */
+  readonly #asked = new Set<string>();
 
-  /**
-   * @param hasPassword whether the connection brings a password; decides if a
-   * refusal asks for one or says that it was wrong.
-   */
-  constructor(connection: Connection, store: Store, hasPassword: boolean) {
+  constructor(connection: Connection, store: Store, visitor: Visitor) {
     this.#connection = connection;
     this.#store = store;
-    this.#hasPassword = hasPassword;
+    this.#visitor = visitor;
+    this.#here = new Here(connection, store);
+    this.#sender = new Sender(connection, store);
     this.#undo = [
-      connection.on("state", (status, { delay = 0 }) =>
-        store.dispatch({ type: "link", status, retryAt: Date.now() + delay }),
-      ),
+      connection.on("state", (status, detail) => this.#onLink(status, detail)),
       store.subscribe(() => this.#advance()),
     ];
+    connection.subscribe(ROOMS_TOPIC, ({ data }) => this.#list(data), { last: MAX_ROOMS });
     this.#advance();
+  }
+
+  /** Asks again to be let into the room on screen. */
+  reenter(): void {
+    this.#asked.delete(this.#store.state.room);
+    this.#advance();
+  }
+
+  /** Tells the others in the room on screen that we are typing. */
+  type(): void {
+    this.#here.type();
   }
 
   /** Ends the stay. What was not sent is kept by the store, for the next session. */
@@ -65,79 +77,146 @@ export class Session {
     for (const undo of this.#undo) {
       undo();
     }
+    this.#sender.close();
+    this.#here.leave();
     this.#connection.close();
   }
 
   // Does what the state asks for; called after each change of it.
   #advance(): void {
     const { room, rooms } = this.#store.state;
-    for (const name of [room, ...rooms.keys()]) {
-      this.#enter(name);
+    for (const name of new Set([room, ...rooms.keys()])) {
+      this.#subscribe(name, rooms.get(name));
     }
-    void this.#sendNext();
+    for (const [name, subscription] of this.#subscriptions) {
+      if (name !== room && !rooms.has(name)) {
+        this.#subscriptions.delete(name);
+        void subscription.unsubscribe();
+      }
+    }
+    void this.#enter(room);
+    this.#here.visit(room);
+    void this.#sender.run();
+    void this.#fetchPast(room, currentRoom(this.#store.state));
   }
 
-  #enter(room: string): void {
-    if (this.#subscribed.has(room)) {
+  #onLink(status: ClientState, { delay = 0 }: StateDetail): void {
+    if (status !== "open") {
+      this.#asked.clear();
+      this.#sender.isKnown = false;
+    }
+    this.#store.dispatch({ type: "link", status, retryAt: Date.now() + delay });
+  }
+
+  #list(data: unknown): void {
+    const room = parseRoom(data);
+    if (room !== undefined) {
+      this.#store.dispatch({ type: "listed", room });
+    }
+  }
+
+  // Says who we are, and makes the room if nobody has: once on each connection.
+  async #enter(room: string): Promise<void> {
+    const { link, name } = this.#store.state;
+    if (link.status !== "open" || this.#asked.has(room)) {
       return;
     }
-    this.#subscribed.add(room);
-    this.#connection
-      .subscribe(topicOf(room), (message) => this.#hear(room, message))
-      .on("state", (state, error) => this.#onSubscription(room, state, error));
-  }
-
-  // The server lets everybody into a room who has the password, if it has one:
-  // a refusal is about that.
-  #onSubscription(room: string, state: SubscriptionState, error: ArpcError | undefined): void {
-    if (error !== undefined) {
-      this.#store.dispatch({ type: "locked", refused: this.#hasPassword });
-      return;
-    }
-    this.#store.dispatch({ type: "subscribed", room, live: state === "subscribed" });
-  }
-
-  #hear(room: string, { data, time }: Message): void {
-    const publication = parsePublication(data);
-    if (publication !== undefined) {
-      this.#store.dispatch({ type: "heard", room, ...publication, time });
-    }
-  }
-
-  async #sendNext(): Promise<void> {
-    const { state, dispatch } = this.#store;
-    const next = nextToSend(state);
-    if (next === undefined || this.#sending) {
-      return;
-    }
-    const { room, message } = next;
-    const { id, name, text } = message;
-    this.#sending = true;
-    dispatch({ type: "sending", room, id });
+    this.#asked.add(room);
+    const { dispatch } = this.#store;
     try {
-      await this.#connection.publish(topicOf(room), { id, name, text });
-      this.#sending = false;
-      dispatch({ type: "sent", room, id });
+      const { secret } = this.#visitor;
+      const answer = await this.#connection.call("/chat/enter", { name, secret, room });
+      const { author } = answer as { author: string };
+      this.#sender.isKnown = true;
+      dispatch({ type: "known", author });
+      dispatch({ type: "admitted", room });
+      this.#advance();
     } catch (error) {
-      this.#sending = false;
-      this.#notSent(room, id, error);
+      // A connection that was lost is followed by one that asks again.
+      if (!isArpcError(error) || error.code !== "unavailable") {
+        dispatch({ type: "refused", room, reason: reasonOf(error) });
+      }
     }
   }
 
-  // What a lost connection swallowed waits for the next one. It may have
-  // arrived all the same; sending it again is safe, a room shows an id once.
-  #notSent(room: string, id: string, error: unknown): void {
-    const { rooms } = this.#store.state;
-    const lost = isArpcError(error) && error.code === "unavailable" && !rooms.get(room)?.live;
-    this.#store.dispatch(
-      lost ? { type: "kept", room, id } : { type: "failed", room, id, reason: reasonOf(error) },
+  #subscribe(room: string, known: Room | undefined): void {
+    if (this.#subscriptions.has(room)) {
+      return;
+    }
+    const since = known?.readTo;
+    const subscription = this.#connection.subscribe(
+      topicOf(room),
+      (message) => this.#hear(room, message),
+      since === undefined ? {} : { since },
     );
+    this.#subscriptions.set(room, subscription);
+    subscription.on("state", (state, error) => this.#onSubscription(room, state, error));
+    subscription.on("gap", (gap) => this.#onGap(room, gap));
+  }
+
+  #onSubscription(room: string, state: SubscriptionState, error: ArpcError | undefined): void {
+    const { dispatch } = this.#store;
+    if (error?.code === "unauthenticated" || error?.code === "permission_denied") {
+      dispatch({ type: "locked", refused: this.#visitor.hasPassword });
+    } else if (error !== undefined) {
+      dispatch({ type: "refused", room, reason: reasonOf(error) });
+    }
+    dispatch({ type: "subscribed", room, live: state === "subscribed" });
+  }
+
+  #hear(room: string, message: Message): void {
+    const heard = heardOf(message);
+    if (heard !== undefined) {
+      this.#store.dispatch({ type: "heard", room, ...heard });
+    }
+  }
+
+  #onGap(room: string, { missed = 0, epoch }: Gap): void {
+    const messages = this.#store.state.rooms.get(room)?.messages ?? [];
+    const last = messages.findLast(({ place }) => place !== undefined)?.place;
+    const newEpoch = last !== undefined && last.epoch !== epoch;
+    this.#store.dispatch({ type: "gap", room, missed, newEpoch });
+  }
+
+  async #fetchPast(room: string, { live, past, ...known }: Room): Promise<void> {
+    // What is our own in it can be told once we know who we are.
+    if (!live || past !== "wanted" || this.#store.state.author === "") {
+      return;
+    }
+    const { dispatch } = this.#store;
+    dispatch({ type: "past", room, past: "loading" });
+    const before = oldestPlace({ live, past, ...known });
+    try {
+      const page = await this.#connection.history(topicOf(room), {
+        limit: PAGE,
+        ...(before === undefined ? {} : { before: before.offset }),
+      });
+      const isSameLog = before === undefined || before.epoch === page.epoch;
+      const messages = isSameLog ? page.messages.map(heardOf).filter(isHeard) : [];
+      dispatch({ type: "history", room, messages, past: isSameLog ? pastOf(page) : "cut" });
+    } catch (error) {
+      const isLost = isArpcError(error) && error.code === "unavailable";
+      dispatch({ type: "past", room, past: isLost ? "wanted" : "failed" });
+    }
   }
 }
 
-function reasonOf(error: unknown): string {
-  if (!isArpcError(error)) {
-    return "something went wrong on this page";
+function heardOf({ data, epoch, offset, time }: Message): Heard | undefined {
+  const publication = parsePublication(data);
+  return publication && { ...publication, time, place: { epoch, offset } };
+}
+
+function isHeard(heard: Heard | undefined): heard is Heard {
+  return heard !== undefined;
+}
+
+function pastOf({ more, from, last }: HistoryPage): Past {
+  if (more) {
+    return "more";
   }
-  return error.code === "deadline_exceeded" ? "the server did not answer" : error.message;
+  return from > 1 || (from === 0 && last > 0) ? "cut" : "start";
+}
+
+function reasonOf(error: unknown): string {
+  return isArpcError(error) ? error.message : "something went wrong on this page";
 }

@@ -11,11 +11,10 @@ export interface Store {
   subscribe(listener: (state: State) => void): () => void;
 }
 
-/** A store with a fresh page in it. */
-export function createStore(): Store {
+/** A store with a page in it: a fresh one, unless told otherwise. */
+export function createStore(state: State = initialState): Store {
   const listeners = new Set<(state: State) => void>();
   const queue: Event[] = [];
-  let state = initialState;
   let draining = false;
 
   function drain(): void {

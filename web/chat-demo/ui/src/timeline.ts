@@ -1,15 +1,14 @@
-/**
- * Derived from the messages of a room, for the views: which lines belong
- * together, and who has spoken.
- */
+/** The lines of a room from top to bottom, derived from what it holds: what the views show. */
 
-import type { Message } from "./state.ts";
+import type { Message, Room } from "./conversation.ts";
 
 /** Messages of one person further apart than this begin a new group, in milliseconds. */
 const GROUP_GAP = 5 * 60_000;
 
 /** A message and its place among its neighbours. */
-export interface Line {
+export interface MessageLine {
+  readonly kind: "message";
+  readonly key: string;
   readonly message: Message;
   /** It opens a group: name, picture and time are shown. */
   readonly first: boolean;
@@ -17,37 +16,75 @@ export interface Line {
   readonly last: boolean;
 }
 
-/** Someone who has spoken, and when last, in milliseconds since 1970. */
-export interface Speaker {
-  readonly name: string;
+/** A new day begins; `time` lies in it, in milliseconds since 1970. */
+export interface DayLine {
+  readonly kind: "day";
+  readonly key: string;
   readonly time: number;
-  readonly own: boolean;
 }
 
-/** The messages as lines, grouped by who speaks. */
-export function linesOf(messages: readonly Message[]): Line[] {
-  return messages.map((message, i) => {
-    const before = messages[i - 1];
-    const after = messages[i + 1];
-    return {
-      message,
-      first: before === undefined || !together(before, message),
-      last: after === undefined || !together(message, after),
-    };
-  });
+/** What follows was not yet seen. */
+export interface UnreadLine {
+  readonly kind: "unread";
+  readonly key: string;
 }
 
-/** Who has spoken, whoever spoke last first; a name counts once, one's own apart from the same name elsewhere. */
-export function speakersOf(messages: readonly Message[]): Speaker[] {
-  const speakers = new Map<string, Speaker>();
-  for (const { name, time, own } of messages) {
-    const key = `${own ? "own" : "other"} ${name}`;
-    speakers.delete(key);
-    speakers.set(key, { name, time, own });
+/** Messages are gone for good; 0 if nobody can tell how many. */
+export interface GapLine {
+  readonly kind: "gap";
+  readonly key: string;
+  readonly missed: number;
+}
+
+/** One line of a room. */
+export type Line = MessageLine | DayLine | UnreadLine | GapLine;
+
+/** The lines of a room. */
+export function linesOf({ messages, gaps, firstUnread }: Room): Line[] {
+  const missedAfter = new Map(gaps.map(({ after, missed }) => [after, missed]));
+  const lines: Line[] = [];
+  let latest: Message | undefined;
+  for (const message of messages) {
+    if (latest === undefined || !isSameDay(latest.time, message.time)) {
+      lines.push({ kind: "day", key: `day ${message.id}`, time: message.time });
+    }
+    if (message.id === firstUnread) {
+      lines.push({ kind: "unread", key: "unread" });
+    }
+    // Whatever stands between two messages parts them.
+    const before = lines.at(-1);
+    const joins = before?.kind === "message" && isTogether(before.message, message);
+    if (joins) {
+      lines[lines.length - 1] = { ...before, last: false };
+    }
+    lines.push({ kind: "message", key: message.id, message, first: !joins, last: true });
+    latest = message;
+    const missed = missedAfter.get(message.id);
+    if (missed !== undefined) {
+      lines.push({ kind: "gap", key: `gap ${message.id}`, missed });
+    }
   }
-  return [...speakers.values()].reverse();
+  return lines;
 }
 
-function together(a: Message, b: Message): boolean {
-  return a.own === b.own && a.name === b.name && Math.abs(b.time - a.time) < GROUP_GAP;
+/** Whether two lines with one key look the same. */
+export function isSameLine(a: Line, b: Line): boolean {
+  if (a.kind === "message" && b.kind === "message") {
+    return a.message === b.message && a.first === b.first && a.last === b.last;
+  }
+  return a.kind === "gap" && b.kind === "gap" ? a.missed === b.missed : a.kind === b.kind;
+}
+
+/** Whether two moments, in milliseconds since 1970, lie in one day where the reader is. */
+export function isSameDay(a: number, b: number): boolean {
+  return new Date(a).toDateString() === new Date(b).toDateString();
+}
+
+function isTogether(message: Message, next: Message): boolean {
+  return (
+    message.own === next.own &&
+    message.author === next.author &&
+    message.name === next.name &&
+    Math.abs(next.time - message.time) < GROUP_GAP
+  );
 }

@@ -2,18 +2,21 @@
 
 import { noticeOf } from "../notice.ts";
 import { byId, setText } from "./dom.ts";
-import type { Render } from "./part.ts";
+import type { Actions, Render } from "./part.ts";
 
 /** The strip above the messages. */
-export function createBanner(): Render {
+export function createBanner(actions: Pick<Actions, "cut">): Render {
   const banner = byId("banner", HTMLElement);
   const text = byId("banner-text", HTMLElement);
   const countdown = byId("banner-countdown", HTMLElement);
+  const mend = byId("banner-mend", HTMLButtonElement);
+  mend.addEventListener("click", () => actions.cut(false));
 
-  return ({ link, now }) => {
-    const notice = noticeOf(link, now);
+  return (state) => {
+    const notice = noticeOf(state);
     banner.setAttribute("data-tone", notice?.tone ?? "none");
     setText(text, notice?.text ?? "");
-    setText(countdown, notice?.countdown ?? "");
+    setText(countdown, state.cut ? "" : (notice?.countdown ?? ""));
+    mend.hidden = !state.cut;
   };
 }

@@ -1,7 +1,6 @@
-/** The head of the room: its name, its connection, its address to pass on, and who one is. */
+/** The head of the room: its name, its connection, its address to pass on. */
 
 import type { Link } from "../state.ts";
-import { renderAvatar } from "./avatar.ts";
 import { byId, setText } from "./dom.ts";
 import type { Actions, Render } from "./part.ts";
 
@@ -16,21 +15,19 @@ const WORDS: Record<Link["status"], string> = {
 const COPIED_FOR = 2000;
 
 /** The head of the room. */
-export function createHeader(actions: Pick<Actions, "leave">): Render {
+export function createHeader(actions: Pick<Actions, "showPanel">): Render {
   const title = byId("room-title", HTMLElement);
   const status = byId("status", HTMLElement);
   const statusText = byId("status-text", HTMLElement);
-  const myAvatar = byId("my-avatar", HTMLElement);
-  const myName = byId("my-name", HTMLElement);
-  byId("leave", HTMLButtonElement).addEventListener("click", () => actions.leave());
+  const panel = byId("panel-toggle", HTMLButtonElement);
+  panel.addEventListener("click", () => actions.showPanel(panel.ariaExpanded !== "true"));
   wireInvite();
 
   return (state) => {
     setText(title, `#${state.room}`);
     status.setAttribute("data-status", state.link.status);
     setText(statusText, WORDS[state.link.status]);
-    renderAvatar(myAvatar, state.name);
-    setText(myName, state.name);
+    panel.ariaExpanded = String(state.panel);
   };
 }
 

@@ -1,6 +1,6 @@
 /** The door: a name and, where the server wants one, its password. */
 
-import { cleanName } from "../publication.ts";
+import { cleanName } from "../rules.ts";
 import type { Access, State } from "../state.ts";
 import { byId, setText } from "./dom.ts";
 import type { Actions, Render } from "./part.ts";
@@ -12,7 +12,7 @@ const EXPLANATIONS: Record<Access, string> = {
 };
 
 /** The form to come in by, with the name remembered from last time. */
-export function createJoin(actions: Pick<Actions, "join">, remembered: { name: string }): Render {
+export function createJoin(actions: Pick<Actions, "join">, remembered: string): Render {
   const form = byId("join-form", HTMLFormElement);
   const name = byId("name", HTMLInputElement);
   const password = byId("password", HTMLInputElement);
@@ -21,7 +21,7 @@ export function createJoin(actions: Pick<Actions, "join">, remembered: { name: s
   const room = byId("join-room", HTMLElement);
   let access: Access = "granted";
 
-  name.value = remembered.name;
+  name.value = remembered;
   name.focus();
 
   form.addEventListener("submit", (event) => {

@@ -1,46 +1,55 @@
-/** The messages of the room on screen, kept at the latest unless the reader scrolled up. */
+/** The room on screen, line by line, kept at the latest unless the reader scrolled up. */
 
-import { currentRoom, type Message } from "../state.ts";
-import { type Line, linesOf } from "../timeline.ts";
-import { renderAvatar } from "./avatar.ts";
+import type { Room } from "../conversation.ts";
+import { gapText } from "../notice.ts";
+import { currentRoom, type State } from "../state.ts";
+import { isSameLine, type Line, linesOf } from "../timeline.ts";
 import { byId, create, setText } from "./dom.ts";
 import { renderList } from "./list.ts";
+import { copyOf, walk } from "./log-keys.ts";
+import { createMessage, updateMessage } from "./message.ts";
 import type { Actions, Render } from "./part.ts";
-import { setTime } from "./time.ts";
+import { dayOf } from "./time.ts";
 
-/** Closer to the end than this, in CSS pixels, counts as reading the latest. */
+/** Closer to an end than this, in CSS pixels, counts as being there. */
 const AT_END = 48;
 
-const DELIVERIES: Record<Message["delivery"], string> = {
-  waiting: "Waiting for the connection",
-  sending: "Sending…",
-  sent: "Sent",
-  failed: "Not sent",
-};
+/** Closer to the top than this, in CSS pixels, asks for what was said before. */
+const NEAR_TOP = 400;
 
 /** The list of messages. */
-export function createLog(actions: Pick<Actions, "retry">): Render {
+export function createLog(actions: Pick<Actions, "retry" | "discard" | "readBack">): Render {
   const log = byId("log", HTMLElement);
   const list = byId("messages", HTMLElement);
-  const empty = byId("empty", HTMLElement);
-  const emptyRoom = byId("empty-room", HTMLElement);
   const latest = byId("latest", HTMLButtonElement);
-  const renderLines = renderList(list, {
-    key: ({ message }: Line) => message.id,
-    create: ({ message }: Line) => createLine(message),
-    update: updateLine,
+  const latestText = byId("latest-text", HTMLElement);
+  const renderLines = renderList<Line>(list, {
+    key: ({ key }) => key,
+    create: createLine,
+    update: (row, line) => line.kind === "message" && updateMessage(row, line),
+    isSame: isSameLine,
   });
   let room = "";
-  let shown: readonly Message[] = [];
-  let following = true;
+  let shown: Room | undefined;
+  let isFollowing = true;
+  let news = 0;
 
   function toEnd(): void {
     log.scrollTop = log.scrollHeight;
   }
 
+  function showLatest(): void {
+    latest.hidden = isFollowing;
+    setText(latestText, news === 0 ? "Jump to the latest" : newsText(news));
+  }
+
   log.addEventListener("scroll", () => {
-    following = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END;
-    latest.hidden = latest.hidden || following;
+    isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END;
+    news = isFollowing ? 0 : news;
+    showLatest();
+    if (log.scrollTop < NEAR_TOP && shown?.past === "more") {
+      actions.readBack();
+    }
   });
   latest.addEventListener("click", () => {
     toEnd();
@@ -49,82 +58,91 @@ export function createLog(actions: Pick<Actions, "retry">): Render {
   list.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
     const id = button?.closest("li")?.getAttribute("data-id");
-    if (typeof id === "string") {
+    if (typeof id !== "string" || button === null) {
+      return;
+    }
+    if (button.classList.contains("copy")) {
+      copyOf(button.closest("li"));
+    } else if (button.classList.contains("discard")) {
+      actions.discard(id);
+    } else {
       actions.retry(id);
     }
   });
+  log.addEventListener("keydown", (event) => walk(event, list));
   // The log gets lower when the composer grows or a phone's keyboard comes up.
-  new ResizeObserver(() => following && toEnd()).observe(log);
+  new ResizeObserver(() => isFollowing && toEnd()).observe(log);
 
   return (state) => {
-    const { messages } = currentRoom(state);
+    const now = currentRoom(state);
     if (state.room !== room) {
       room = state.room;
-      following = true;
-      latest.hidden = true;
+      isFollowing = true;
+      news = 0;
     }
-    empty.hidden = messages.length > 0;
-    setText(emptyRoom, `#${state.room}`);
-    if (messages === shown) {
+    if (now === shown) {
       return;
     }
-    const last = messages.at(-1);
-    const news = last !== undefined && last.id !== shown.at(-1)?.id;
-    shown = messages;
-    renderLines(linesOf(messages));
-    if (following || (news && last.own)) {
+    const before = shown;
+    shown = now;
+    const fromEnd = log.scrollHeight - log.scrollTop;
+    const added = newsSince(before, now);
+    renderLines(linesOf(now));
+    if (isFollowing || (added > 0 && now.messages.at(-1)?.own)) {
       toEnd();
-    } else if (news) {
-      latest.hidden = false;
+      isFollowing = true;
+    } else {
+      news += added;
+      keepPlace(log, fromEnd, before, now);
     }
+    showLatest();
+    fillScreen(state, now);
   };
-}
 
-function createLine(message: Message): HTMLElement {
-  const row = create("li", "line");
-  row.setAttribute("data-id", message.id);
-  const avatar = create("span", "avatar");
-  avatar.ariaHidden = "true";
-  renderAvatar(avatar, message.name);
-  const head = create("p", "head");
-  head.append(create("bdi", "name", message.own ? "You" : message.name));
-  const text = create("p", "text", message.text);
-  text.dir = "auto";
-  row.append(avatar, head, text);
-  // The time stands over what others say, and with the delivery under one's own.
-  (message.own ? appendFoot(row) : head).append(create("time", "time"));
-  return row;
-}
-
-function appendFoot(row: HTMLElement): HTMLElement {
-  const foot = create("p", "foot");
-  const retry = create("button", "retry", "Try again");
-  retry.type = "button";
-  foot.append(retry, create("span", "delivery"));
-  row.append(foot);
-  return foot;
-}
-
-function updateLine(row: HTMLElement, { message, first, last }: Line): void {
-  row.classList.toggle("own", message.own);
-  row.classList.toggle("first", first);
-  row.classList.toggle("last", last);
-  row.setAttribute("data-delivery", message.delivery);
-  const time = row.querySelector("time");
-  if (time !== null) {
-    setTime(time, message.time);
-  }
-  const delivery = row.querySelector<HTMLElement>(".delivery");
-  if (delivery !== null) {
-    setText(delivery, deliveryOf(message));
-  }
-  const retry = row.querySelector("button");
-  if (retry !== null) {
-    retry.hidden = message.delivery !== "failed";
+  // A page of history that does not fill the screen leaves nothing to scroll.
+  function fillScreen(state: State, { past }: Room): void {
+    if (past === "more" && state.name !== "" && log.scrollHeight <= log.clientHeight) {
+      actions.readBack();
+    }
   }
 }
 
-function deliveryOf({ delivery, reason }: Message): string {
-  const words = DELIVERIES[delivery];
-  return reason === undefined ? words : `${words}: ${reason}`;
+// What is put in above must not move what is being read.
+function keepPlace(log: HTMLElement, fromEnd: number, before: Room | undefined, now: Room): void {
+  const hasOlder = before?.messages[0]?.id !== now.messages[0]?.id;
+  if (hasOlder && before?.messages.at(-1) === now.messages.at(-1)) {
+    log.scrollTop = log.scrollHeight - fromEnd;
+  }
+}
+
+function newsSince(before: Room | undefined, { messages }: Room): number {
+  const last = before?.messages.at(-1)?.id;
+  if (last === undefined) {
+    return 0;
+  }
+  const at = messages.findLastIndex(({ id }) => id === last);
+  return at === -1 ? 0 : messages.length - 1 - at;
+}
+
+function newsText(news: number): string {
+  return news === 1 ? "1 new message" : `${news} new messages`;
+}
+
+function createLine(line: Line): HTMLElement {
+  switch (line.kind) {
+    case "message":
+      return createMessage(line);
+    case "day":
+      return createMark("day", dayOf(line.time, Date.now()));
+    case "unread":
+      return createMark("day unread", "New");
+    case "gap":
+      return createMark("gap", gapText(line));
+  }
+}
+
+function createMark(className: string, text: string): HTMLElement {
+  const mark = create("li", className);
+  mark.append(create("span", "", text));
+  return mark;
 }

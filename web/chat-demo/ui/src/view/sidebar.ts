@@ -1,43 +1,72 @@
-/** Who was heard in this room. */
+/** The column beside the room, which is a menu where the screen is narrow; and who one is. */
 
-import { currentRoom } from "../state.ts";
-import { type Speaker, speakersOf } from "../timeline.ts";
+import { unreadOf } from "../state.ts";
 import { renderAvatar } from "./avatar.ts";
-import { byId, create } from "./dom.ts";
-import { renderList } from "./list.ts";
-import type { Render } from "./part.ts";
-import { setTime } from "./time.ts";
+import { byId, setText } from "./dom.ts";
+import type { Actions, Render } from "./part.ts";
+import { createPeople } from "./people.ts";
+import { countOf, createRooms } from "./rooms.ts";
+import { createTheme } from "./theme.ts";
 
 /** The column beside the room. */
-export function createSidebar(): Render {
-  const hint = byId("people-empty", HTMLElement);
-  const renderPeople = renderList(byId("people", HTMLElement), {
-    key: ({ name, own }: Speaker) => `${own ? "own" : "other"} ${name}`,
-    create: createSpeaker,
-    update: updateSpeaker,
-  });
-
+export function createSidebar(actions: Actions): Render {
+  const parts = [
+    createRooms(actions),
+    createPeople(),
+    createMenu(actions),
+    createOneself(actions),
+    createTheme(actions),
+  ];
   return (state) => {
-    const speakers = speakersOf(currentRoom(state).messages);
-    hint.hidden = speakers.length > 0;
-    renderPeople(speakers);
+    for (const render of parts) {
+      render(state);
+    }
   };
 }
 
-function createSpeaker({ name, own }: Speaker): HTMLElement {
-  const row = create("li", "person");
-  const avatar = create("span", "avatar");
-  avatar.ariaHidden = "true";
-  renderAvatar(avatar, name);
-  const note = create("span", "person-note hint", own ? "you, " : "");
-  note.append(create("time", ""));
-  row.append(avatar, create("bdi", "person-name", name), note);
-  return row;
+function createMenu(actions: Pick<Actions, "showMenu">): Render {
+  const chat = byId("chat", HTMLElement);
+  const sidebar = byId("sidebar", HTMLElement);
+  const room = byId("room", HTMLElement);
+  const open = byId("menu", HTMLButtonElement);
+  const close = byId("menu-close", HTMLButtonElement);
+  const label = byId("menu-label", HTMLElement);
+  const badge = byId("menu-badge", HTMLElement);
+  let isOpen = false;
+  open.addEventListener("click", () => actions.showMenu(true));
+  close.addEventListener("click", () => actions.showMenu(false));
+  byId("scrim", HTMLElement).addEventListener("click", () => actions.showMenu(false));
+  sidebar.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      actions.showMenu(false);
+    }
+  });
+
+  return (state) => {
+    const unread = unreadOf(state);
+    badge.hidden = unread === 0;
+    setText(badge, countOf(unread));
+    setText(label, unread === 0 ? "Rooms and people" : `Rooms and people, ${unread} unread`);
+    if (state.menu === isOpen) {
+      return;
+    }
+    isOpen = state.menu;
+    chat.classList.toggle("menu-open", isOpen);
+    open.ariaExpanded = String(isOpen);
+    // What the menu covers is out of reach as long as it does.
+    room.inert = isOpen;
+    // Whoever opens the menu goes on in it, and comes back to where they were.
+    (isOpen ? close : open).focus();
+  };
 }
 
-function updateSpeaker(row: HTMLElement, { time }: Speaker): void {
-  const last = row.querySelector("time");
-  if (last !== null) {
-    setTime(last, time);
-  }
+function createOneself(actions: Pick<Actions, "leave">): Render {
+  const avatar = byId("my-avatar", HTMLElement);
+  const name = byId("my-name", HTMLElement);
+  byId("leave", HTMLButtonElement).addEventListener("click", () => actions.leave());
+
+  return (state) => {
+    renderAvatar(avatar, state.name);
+    setText(name, state.name);
+  };
 }

