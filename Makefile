@@ -17,13 +17,15 @@ endif
 HTTP_ADDR ?= localhost:8080
 TCP_ADDR ?= localhost:8888
 PASSWORD ?=
+# Where the demo keeps what is said; empty, it forgets it when it ends.
+DATA_DIR ?= .data
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 # What is measured, how often, and for how many seconds each time.
 BENCH ?= echo
 ROUNDS ?= 3
 SECONDS ?= 4
-export HTTP_ADDR TCP_ADDR PASSWORD
+export HTTP_ADDR TCP_ADDR PASSWORD DATA_DIR
 
 STEP := scripts/step.sh
 TOOL := go tool -modfile=tools/go.mod
@@ -41,8 +43,8 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
-run: build ## Start the chat demo (HTTP_ADDR, TCP_ADDR, PASSWORD)
-	@exec bin/chat-demo -http "$$HTTP_ADDR" -tcp "$$TCP_ADDR" -password "$$PASSWORD"
+run: build ## Start the chat demo (HTTP_ADDR, TCP_ADDR, PASSWORD, DATA_DIR)
+	@exec bin/chat-demo -http "$$HTTP_ADDR" -tcp "$$TCP_ADDR" -password "$$PASSWORD" -data "$$DATA_DIR"
 
 .PHONY: test
 test: versions requirements check test-go test-js ## Run everything that must pass before a change lands

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -277,6 +279,46 @@ func TestRooms(t *testing.T) {
 		if want := [...]string{"lobby", "attic"}; i < len(want) && room != want[i] {
 			t.Errorf("room %d is %s, want %s", i, room, want[i])
 		}
+	}
+}
+
+// What was said, and which rooms there are, is there again after kill -9, and a
+// message that is sent again is the one that was sent before.
+func TestOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, "-data", data)
+	ada := entered(t, p.webSocket(), "attic")
+	said, err := say(ada, sayRequest{"attic", "1", "hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.end(t, os.Kill)
+
+	p = start(t, "-data", data)
+	ada = entered(t, p.webSocket(), "attic")
+	if again, err := say(ada, sayRequest{"attic", "1", "hello"}); err != nil || again != said {
+		t.Errorf("said again it is at %+v, %v; want %+v", again, err, said)
+	}
+	page, err := ada.History("chat:room:attic", pubsub.HistoryQuery{})
+	if err != nil || len(page.Messages) != 1 {
+		t.Errorf("the room holds %d messages, %v; want 1", len(page.Messages), err)
+	}
+	rooms, err := ada.History("chat:rooms", pubsub.HistoryQuery{})
+	if err != nil || len(rooms.Messages) != 2 {
+		t.Errorf("there are %d rooms, %v; want lobby and attic, each once", len(rooms.Messages), err)
+	}
+}
+
+func TestNoPlaceForData(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stderr := runToEnd(t, "-http", "localhost:0", "-tcp", "localhost:0", "-data", file)
+	if status != exitFailure || !strings.Contains(stderr, "-data") {
+		t.Errorf("status %d and %q", status, stderr)
 	}
 }
 

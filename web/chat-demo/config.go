@@ -12,6 +12,7 @@ type config struct {
 	tcpAddr     string
 	password    string
 	rate        int
+	data        string
 	healthcheck string
 }
 
@@ -24,6 +25,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.httpAddr, "http", "localhost:8080", "`address` of the page and its WebSocket; port 0 takes a free one")
 	flags.StringVar(&cfg.tcpAddr, "tcp", "localhost:8888", "`address` of the raw TCP door; port 0 takes a free one")
 	flags.StringVar(&cfg.password, "password", "", "`password` of the topics; without one they are open to everybody")
+	flags.StringVar(&cfg.data, "data", "", "`directory` that keeps what is said; without one it is forgotten when the demo ends")
 	flags.IntVar(&cfg.rate, "rate", 20, "`requests` a second that the chat takes from one connection, at least 1")
 	flags.StringVar(&cfg.healthcheck, "healthcheck", "", "get this `URL` of a running demo and exit with 0 if it is well, else 1")
 	if err := flags.Parse(args); err != nil {

@@ -1,9 +1,10 @@
 // Command chat-demo is a chat in the browser and the smallest complete arpc
 // server around it: one binary with the page inside, two doors, one set of
 // topics. What a page publishes over its WebSocket reaches a service on raw
-// TCP, and the other way round.
+// TCP, and the other way round. With -data what is said is kept, so that the
+// demo can be killed and started again.
 //
-//	chat-demo -http localhost:8080 -tcp localhost:8888
+//	chat-demo -http localhost:8080 -tcp localhost:8888 -data .data
 //
 // It ends in order on SIGINT and SIGTERM, and at once on a second one.
 package main

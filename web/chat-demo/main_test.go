@@ -62,7 +62,8 @@ type process struct {
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{}
-	p.cmd = exec.Command(binary, append([]string{"-http", "localhost:0", "-tcp", "localhost:0"}, args...)...)
+	given := []string{"-http", "localhost:0", "-tcp", "localhost:0", "-data", t.TempDir()}
+	p.cmd = exec.Command(binary, append(given, args...)...)
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

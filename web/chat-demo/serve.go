@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/pubsub"
+	"github.com/seed-fbfaa03e/arpc/pubsub/bolt"
 )
 
 // How long what is in flight may take when the demo ends.
@@ -56,17 +59,37 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 // newTopics returns the arpc server: its topics, the chat, and routes to try it
 // with.
 func newTopics(cfg config) (*pubsub.Server, error) {
-	access := pubsub.Open()
+	opts := append(chatOptions(), pubsub.Open())
 	if cfg.password != "" {
-		access = pubsub.Password(cfg.password)
+		opts = append(opts, pubsub.Password(cfg.password))
 	}
-	topics := pubsub.NewServer(append(chatOptions(), access)...)
+	if cfg.data != "" {
+		kept, err := openData(cfg.data)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, pubsub.WithBroker(kept))
+	}
+	topics := pubsub.NewServer(opts...)
 	playground(topics.Handler)
 	if err := mountChat(topics, cfg.rate); err != nil {
 		topics.Hub.Close()
 		return nil, fmt.Errorf("open the chat: %w", err)
 	}
 	return topics, nil
+}
+
+// openData opens the file that keeps the topics, in a directory that nobody else
+// may read.
+func openData(dir string) (*bolt.Broker, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("-data %s: %w", dir, err)
+	}
+	kept, err := bolt.Open(filepath.Join(dir, "topics.db"))
+	if err != nil {
+		return nil, fmt.Errorf("-data %s: %w", dir, err)
+	}
+	return kept, nil
 }
 
 // shutdown lets nobody in any more, lets what is under way end, and ends the

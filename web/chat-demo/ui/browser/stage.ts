@@ -1,5 +1,8 @@
 /** What every browser test stands on: the shipped binary, the built page, real Chromium. */
 
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { launchChromium } from "./chromium.ts";
@@ -11,16 +14,19 @@ export interface Stage {
   readonly binary: Binary;
   /** A fresh demo for each test. */
   readonly demo: Demo;
-  /** Kills the demo with no farewell and starts it again at its place, with other flags if there are any. */
+  /** Kills the demo with no farewell and starts it again at its place, on its data, with other flags if there are any. */
   restart(...flags: string[]): Promise<void>;
 }
 
 /** Sets the stage for the tests of a file; the flags are the demo's. */
 export function setStage(...flags: string[]): Stage {
+  let data = "";
+  const start = (port: number, others: readonly string[]) =>
+    startDemo(stage.binary, port, "-data", data, ...flags, ...others);
   const stage = {
     async restart(...others: string[]) {
       await stage.demo.end("SIGKILL");
-      stage.demo = await startDemo(stage.binary, stage.demo.port, ...flags, ...others);
+      stage.demo = await start(stage.demo.port, others);
     },
   } as { -readonly [K in keyof Stage]: Stage[K] };
 
@@ -34,12 +40,14 @@ export function setStage(...flags: string[]): Stage {
   });
 
   beforeEach(async () => {
-    stage.demo = await startDemo(stage.binary, 0, ...flags);
+    data = await mkdtemp(join(tmpdir(), "chat-data-"));
+    stage.demo = await start(0, []);
   });
 
   afterEach(async () => {
     await Promise.all(stage.browser.contexts().map((context) => context.close()));
     await stage.demo?.end("SIGKILL");
+    await rm(data, { recursive: true });
   });
 
   return stage;
