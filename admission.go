@@ -39,7 +39,7 @@ func (c *conn) dispatchStrange(f *wire.Frame) error {
 	}
 	defer func() {
 		if c.admitted.Load() {
-			c.limitFrames(c.maxBody)
+			c.limitFrames(c.maxBody())
 		}
 	}()
 	switch {

@@ -26,7 +26,6 @@ type conn struct {
 	handler *Handler
 	codec   codec.Codec
 	limits  *Limits // shared, never changed
-	maxBody int
 
 	raw net.Conn  // what is written to, by the outbox alone
 	in  io.Reader // what is read: raw, or the messages of ws
@@ -80,23 +79,22 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		raw:     nc,
 		in:      nc,
 	}
-	cn.maxBody = cn.limits.Body
 	cn.out.conn = cn
 	cn.inbox.conn = cn
 	cn.streams.conn = cn
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
-		cn.ws, cn.raw, cn.maxBody = w, w.NetConn(), cn.limits.WebSocketBody
+		cn.ws, cn.raw = w, w.NetConn()
 		w.Attach(cn.control, cn.out.beforeRead)
 	}
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
 	cn.hooks = all
-	cn.frames = wire.NewDecoder(cn.maxBody)
+	cn.frames = wire.NewDecoder(cn.maxBody())
 	if !c.detached {
 		cn.coding = newCoding(h)
 	}
-	cn.limitFrames(cn.maxBody)
+	cn.limitFrames(cn.maxBody())
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
@@ -110,6 +108,14 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	}
 	cn.admitted.Store(cn.authenticate == nil)
 	return cn
+}
+
+// maxBody is the most bytes of a frame's method and body that are taken.
+func (c *conn) maxBody() int {
+	if c.ws != nil {
+		return c.limits.WebSocketBody
+	}
+	return c.limits.Body
 }
 
 // start begins to read.

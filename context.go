@@ -161,7 +161,7 @@ func (ctx *Context) encodeAnswer(v any, flags *wire.Flags) (body, error) {
 	}
 	b, err := ctx.encodeBody(v)
 	refusal := errInternal
-	if limit := ctx.conn.maxBody; err == nil && len(b.b)+len(ctx.method) > limit {
+	if limit := ctx.conn.maxBody(); err == nil && len(b.b)+len(ctx.method) > limit {
 		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(b.b), limit)
 		err = refusal
 	}

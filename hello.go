@@ -113,7 +113,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		Coders: coderNames,
 		Ping:   c.limits.Ping.Milliseconds(),
 		Window: c.limits.Window,
-		Limits: helloLimits{Body: c.maxBody, Inflight: c.limits.Inflight, Streams: c.limits.Streams, Subscriptions: c.handler.extensionSet().subscriptions()},
+		Limits: helloLimits{Body: c.maxBody(), Inflight: c.limits.Inflight, Streams: c.limits.Streams, Subscriptions: c.handler.extensionSet().subscriptions()},
 	}
 	if who := c.client.Identity(); who != nil {
 		answer.Expires = expiresIn(who.Expires)

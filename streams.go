@@ -207,7 +207,7 @@ func (c *conn) receiveStream(f *wire.Frame) error {
 	}
 	limit := maxBaseUnread
 	if c.has(capCredit) {
-		limit = 2*c.limits.Window + c.maxBody // one message may overdraw
+		limit = 2*c.limits.Window + c.maxBody() // one message may overdraw
 	}
 	if !s.push(f, limit) {
 		c.log().Warn("arpc: stream dropped, its messages are not read", "stream", s.String(), "limit", limit)
