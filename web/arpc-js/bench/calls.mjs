@@ -103,7 +103,7 @@ async function frames(ms) {
   const source = fileURLToPath(new URL("../src/wire.ts", import.meta.url));
   const { outputFiles } = await build({ entryPoints: [source], format: "esm", write: false });
   const code = Buffer.from(outputFiles[0].contents).toString("base64");
-  const { encodeFrame, encodeText, FrameDecoder } = await import(
+  const { encodeFrame, encodeText, frameDecoder } = await import(
     `data:text/javascript;base64,${code}`
   );
   const body = encodeText(JSON.stringify(request));
@@ -120,7 +120,7 @@ async function frames(ms) {
     return 100;
   };
   const decode = () => {
-    const decoder = new FrameDecoder(1 << 20);
+    const decoder = frameDecoder(1 << 20);
     decoder.push(message);
     let count = 0;
     while (decoder.next()) count++;

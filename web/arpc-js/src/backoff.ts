@@ -13,24 +13,19 @@ export interface BackoffOptions {
 /**
  * Exponential backoff with full jitter: the n-th wait is anything below min * 2^n and below max,
  * so that clients cut off at once do not come back at once.
+ * @returns gives the next wait in ms, after a connection that was open for `uptime` ms (0: never
+ * opened); without that the waits start over.
  */
-export class Backoff {
-  readonly #options: BackoffOptions;
-  #attempt = 0;
-
-  constructor(options: BackoffOptions) {
-    this.#options = options;
-  }
-
-  /** Starts the waits over. */
-  reset(): void {
-    this.#attempt = 0;
-  }
-
-  /** The next wait in ms, after a connection that was open for `uptime` ms (0: never opened). */
-  next(uptime: number): number {
-    const { min = 500, max = 20_000, stable = 10_000, random = Math.random } = this.#options;
-    if (uptime > 0 && uptime >= stable) this.reset();
-    return random() * Math.min(max, min * 2 ** this.#attempt++);
-  }
+export function createBackoff({
+  min = 500,
+  max = 20_000,
+  stable = 10_000,
+  random = Math.random,
+}: BackoffOptions): (uptime?: number) => number {
+  let attempt = 0;
+  return (uptime) => {
+    if (uptime === undefined || (uptime > 0 && uptime >= stable)) attempt = 0;
+    if (uptime === undefined) return 0;
+    return random() * Math.min(max, min * 2 ** attempt++);
+  };
 }

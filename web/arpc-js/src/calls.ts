@@ -1,78 +1,224 @@
-import type { ArpcError } from "./errors.ts";
-import { Pending, type WaitOptions } from "./pending.ts";
-import { Timer } from "./timer.ts";
-import type { Frame } from "./wire.ts";
+import type { Payload } from "./codec.ts";
+import type { Conn } from "./conn.ts";
+import { type Engine, ready, refusal } from "./engine.ts";
+import { ArpcError, type ErrorCode } from "./errors.ts";
+import type { NotifyResult } from "./options.ts";
+import { tooBig } from "./structured.ts";
+import { createTimer } from "./timer.ts";
+import {
+  CMD_NOTIFY,
+  CMD_REQUEST,
+  encodeFrame,
+  FLAG_ASYNC,
+  FLAG_OUTSIDE,
+  type Frame,
+  type FrameError,
+  KIND_SHIFT,
+} from "./wire.ts";
 
-/** The calls that are not answered yet. */
-export class Calls {
-  readonly #pending = new Map<bigint, Pending>();
-  readonly #ended: (pending: Pending) => void;
-  #seq = 0n;
-  /** How many the peer may be working on. */
-  inflight = 0;
-  /** Why there is no connection: what a call that waits for one in vain fails because of. */
-  obstacle: ArpcError | undefined;
+/** An encoded frame on its way to the peer. */
+interface Outgoing {
+  readonly bytes: Uint8Array;
+  /** The connection the bytes were given to; once there is one, the peer may have them. */
+  conn?: Conn;
+  /** Encodes it anew for a connection that takes another form of it. */
+  recode?(conn: Conn): Uint8Array | undefined;
+  /** Told when the frame can never be sent, or its answer is not waited for any more. */
+  abandon(code: ErrorCode, message: string, cause?: unknown): void;
+}
 
+/** A request that waits for its answer, which comes once: the peer's, or an error. */
+interface Call extends Outgoing {
+  /** When it has waited long enough, by `performance.now()`. */
+  readonly deadline: number;
+  settle(answer: Frame): void;
+}
+
+/** What this end asks and tells the peer. */
+export interface Calls {
+  /** Sends a notify, now or as soon as it can be. @throws ArpcError when it never can. */
+  notify(method: string, payload: Payload): NotifyResult;
+  /** Takes an answer. One nobody waits for came too late, or twice. */
+  settle(answer: Frame): void;
+  /** Fails the calls the peer may have, or all. */
+  fail(all: boolean, message: string, cause?: unknown): void;
+  /** Fails all, and leaves no timer. */
+  close(): void;
+}
+
+/** Makes the calls of a client. */
+export function createCalls(engine: Engine): Calls {
+  const { settings, report } = engine;
+  const calls = new Map<bigint, Call>();
+  // What waits, first in, first out: for a connection, or (calls) for the peer to have fewer.
+  const waiting = new Set<Outgoing>();
+  let waitingBytes = 0;
+  let lastSeq = 0n;
   // One timer for all deadlines, set for the nearest. It is not reset when a call is answered: it
   // fires, finds nothing due, and is set for what is the nearest then.
-  readonly #timer = new Timer();
-  #nearest = Infinity;
+  const timer = createTimer();
+  let nearest = Infinity;
 
-  /** @param ended is told of each call that is decided. */
-  constructor(ended: (pending: Pending) => void) {
-    this.#ended = ended;
-  }
-
-  /** The number of the next request. */
-  next(): bigint {
-    return ++this.#seq;
-  }
-
-  /** Begins a call. Its request is not sent yet. */
-  add(seq: bigint, bytes: Uint8Array, options: WaitOptions): Pending {
-    const pending = new Pending(seq, bytes, options, this.#onEnd);
-    this.#pending.set(seq, pending);
-    this.#watch(pending.deadline);
-    return pending;
-  }
-
-  /** Takes an answer. One nobody waits for came too late, or twice. */
-  settle(answer: Frame): void {
-    this.#pending.get(answer.seq)?.settle(answer);
-  }
-
-  /** Fails the calls the peer may have, or all. */
-  fail(all: boolean, message: string, cause?: unknown): void {
-    for (const pending of this.#pending.values()) {
-      if (all || pending.conn) pending.fail("unavailable", message, cause);
+  const watch = (deadline: number): void => {
+    if (deadline >= nearest) return;
+    nearest = deadline;
+    timer(deadline - performance.now(), expire);
+  };
+  const expire = (): void => {
+    const now = performance.now();
+    nearest = Infinity;
+    for (const call of calls.values()) {
+      if (call.deadline > now) watch(call.deadline);
+      else {
+        call.abandon(
+          "deadline_exceeded",
+          "no answer in time",
+          call.conn ? undefined : engine.obstacle,
+        );
+      }
     }
-  }
-
-  /** Leaves no timer. */
-  close(): void {
-    this.#timer.clear();
-  }
-
-  readonly #onEnd = (pending: Pending): void => {
-    this.#pending.delete(pending.seq);
-    if (pending.conn) this.inflight--;
-    this.#ended(pending);
   };
 
-  #watch(deadline: number): void {
-    if (deadline >= this.#nearest) return;
-    this.#nearest = deadline;
-    this.#timer.set(deadline - performance.now(), () => this.#expire());
-  }
-
-  #expire(): void {
-    const now = performance.now();
-    this.#nearest = Infinity;
-    for (const pending of this.#pending.values()) {
-      if (pending.deadline <= now) {
-        const cause = pending.conn ? undefined : this.obstacle;
-        pending.fail("deadline_exceeded", "no answer in time", cause);
-      } else this.#watch(pending.deadline);
+  const encode = (
+    cmd: number,
+    flag: number,
+    method: string,
+    seq: bigint,
+    { kind, bytes: body }: Payload,
+  ): Uint8Array => {
+    let frame: Uint8Array;
+    try {
+      frame = encodeFrame({ cmd, flag: flag | (kind << KIND_SHIFT), method, seq, body });
+    } catch (cause) {
+      throw new ArpcError("invalid_argument", (cause as FrameError).message, { cause });
     }
-  }
+    const error = tooBig(frame, engine.conn?.maxBytes ?? settings.maxBody);
+    if (error) throw error;
+    return frame;
+  };
+
+  const give = (outgoing: Outgoing, conn: Conn): boolean => {
+    // It may have been encoded before the peer said what it takes.
+    const bytes = outgoing.recode?.(conn) ?? outgoing.bytes;
+    const error = tooBig(bytes, conn.maxBytes);
+    if (error) {
+      outgoing.abandon(error.code, error.message);
+      return true;
+    }
+    if (!conn.transmit(bytes)) return false;
+    outgoing.conn = conn;
+    if (isCall(outgoing)) {
+      engine.unanswered++;
+      engine.resume();
+    }
+    return true;
+  };
+  /**
+   * Sends now; false when it has to wait: for a connection, or because the peer works on as many
+   * calls as it wants. As many more as it has open here may be needed to answer those.
+   */
+  const transmit = (outgoing: Outgoing): boolean => {
+    const conn = ready(engine);
+    if (!conn) return false;
+    const bound = conn.maxCalls + engine.jobs.size;
+    return !(isCall(outgoing) && engine.unanswered >= bound) && give(outgoing, conn);
+  };
+  /** Sends now, or as soon as it can be; false when it would be too much, or in vain. */
+  const send = (outgoing: Outgoing): boolean => {
+    const { maxQueue, maxQueueBytes } = settings;
+    const { length } = outgoing.bytes;
+    if (refusal(engine) || (ready(engine)?.buffered() ?? 0) > maxQueueBytes) return false;
+    if (transmit(outgoing)) return true;
+    if (waiting.size >= maxQueue || waitingBytes + length > maxQueueBytes) return false;
+    waiting.add(outgoing);
+    waitingBytes += length;
+    return true;
+  };
+  const take = (outgoing: Outgoing): void => {
+    if (waiting.delete(outgoing)) waitingBytes -= outgoing.bytes.length;
+  };
+
+  engine.flush = (all) => {
+    for (const outgoing of waiting) {
+      if (transmit(outgoing)) take(outgoing);
+      else if (!all) return;
+    }
+  };
+  engine.request = (
+    method,
+    payload,
+    { timeout = settings.timeout, signal, conn, outside, recode, answered },
+  ) =>
+    new Promise((resolve, reject) => {
+      const refused = refusal(engine);
+      if (refused && !(conn && engine.state !== "closed")) throw refused;
+      const abort = (): void => {
+        const { code } = ArpcError.from(signal?.reason);
+        const isLate = code === "deadline_exceeded";
+        call.abandon(isLate ? code : "canceled", "aborted", signal?.reason);
+      };
+      const seq = ++lastSeq;
+      const end = (): void => {
+        signal?.removeEventListener("abort", abort);
+        calls.delete(seq);
+        if (call.conn) engine.unanswered--;
+        take(call);
+        engine.progress();
+      };
+      const call: Call = {
+        bytes: encode(CMD_REQUEST, outside ? FLAG_OUTSIDE : 0, method, seq, payload),
+        deadline: timeout > 0 ? performance.now() + timeout : Infinity,
+        recode(conn) {
+          const other = recode?.(conn);
+          return other && encode(CMD_REQUEST, 0, other[0], seq, other[1]);
+        },
+        settle(answer) {
+          end();
+          answered?.(answer);
+          resolve(answer);
+        },
+        abandon(code, message, cause) {
+          call.conn?.giveUp(seq);
+          end();
+          reject(new ArpcError(code, message, { sent: call.conn !== undefined, cause }));
+        },
+      };
+      calls.set(seq, call);
+      if (signal?.aborted) {
+        abort();
+        return;
+      }
+      signal?.addEventListener("abort", abort);
+      watch(call.deadline);
+      if (conn ? give(call, conn) : send(call)) return;
+      if (conn) call.abandon("unavailable", "connection lost");
+      else call.abandon("resource_exhausted", "queue full");
+    });
+
+  const fail: Calls["fail"] = (all, message, cause) => {
+    for (const call of calls.values()) {
+      if (all || call.conn) call.abandon("unavailable", message, cause);
+    }
+  };
+  return {
+    notify(method, payload) {
+      const outgoing: Outgoing = {
+        bytes: encode(CMD_NOTIFY, FLAG_ASYNC, method, 0n, payload),
+        abandon: (code, message) => report(new ArpcError(code, message)),
+      };
+      if (!send(outgoing)) return "dropped";
+      return outgoing.conn ? "sent" : "queued";
+    },
+    settle: (answer) => calls.get(answer.seq)?.settle(answer),
+    fail,
+    close() {
+      waiting.clear();
+      fail(true, "client closed");
+      timer();
+    },
+  };
+}
+
+function isCall(outgoing: Outgoing): boolean {
+  return (outgoing as Partial<Call>).settle !== undefined;
 }

@@ -37,14 +37,17 @@ export const json: Codec = {
   name: "json",
   encode(value) {
     const text = JSON.stringify(value) as string | undefined;
-    if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+    if (text === undefined) throw new TypeError(`${typeof value} has no json`);
     return encodeText(text);
   },
   decode: (bytes) => JSON.parse(decodeText(bytes)) as unknown,
 };
 
+/** The members of a JSON object of the protocol; what they are is not known. */
+export type Members = Partial<Record<string, unknown>>;
+
 /** The members of the JSON object in a body of the protocol; none if it is anything else. */
-export function decodeObject(bytes: Uint8Array): Partial<Record<string, unknown>> {
+export function decodeObject(bytes: Uint8Array): Members {
   try {
     return Object(json.decode(bytes));
   } catch {
@@ -60,16 +63,18 @@ export function decodeObject(bytes: Uint8Array): Partial<Record<string, unknown>
 export function encodeBody(value: unknown, codec: Codec): Payload {
   if (value === undefined) return emptyPayload;
   if (typeof value === "string") return { kind: KIND_TEXT, bytes: encodeText(value) };
-  if (value instanceof ArrayBuffer) return { kind: KIND_BYTES, bytes: new Uint8Array(value) };
-  if (ArrayBuffer.isView(value)) {
-    const { buffer, byteOffset, byteLength } = value;
-    return { kind: KIND_BYTES, bytes: new Uint8Array(buffer, byteOffset, byteLength) };
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+    const { buffer = value, byteOffset, byteLength } = value as Partial<ArrayBufferView>;
+    return {
+      kind: KIND_BYTES,
+      bytes: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength),
+    };
   }
   if (value instanceof Error) return { kind: KIND_UNKNOWN, bytes: encodeText(value.message) };
   try {
     return { kind: KIND_VALUE, bytes: codec.encode(value) };
   } catch (cause) {
-    throw new ArpcError("invalid_argument", `body has no ${codec.name} encoding`, { cause });
+    throw new ArpcError("invalid_argument", `body has no ${codec.name}`, { cause });
   }
 }
 
@@ -79,13 +84,14 @@ export function encodeBody(value: unknown, codec: Codec): Payload {
  * @throws ArpcError `invalid_argument` when the body is not what its kind says.
  */
 export function decodeBody(bytes: Uint8Array, kind: Kind, codec: Codec, as?: BodyKind): unknown {
-  if (kind === KIND_TEXT || (kind === KIND_UNKNOWN && as === "text")) return decodeText(bytes);
-  if (kind === KIND_BYTES || (kind === KIND_UNKNOWN && as === "bytes")) return bytes.slice();
+  const form = ([as, "text", "bytes", "json"] as const)[kind];
+  if (form === "text") return decodeText(bytes);
+  if (form === "bytes") return bytes.slice();
   if (kind === KIND_UNKNOWN && bytes.length === 0) return undefined;
   try {
     return codec.decode(bytes);
   } catch (cause) {
-    if (kind === KIND_UNKNOWN && as === undefined) return decodeText(bytes);
+    if (!form) return decodeText(bytes);
     throw new ArpcError("invalid_argument", `body is not ${codec.name}`, { cause });
   }
 }

@@ -1,5 +1,7 @@
+import type { Conn, Pipe } from "./conn.ts";
+import type { Engine, Part } from "./engine.ts";
 import { isPromise } from "./handler.ts";
-import { decodeFrame, type Frame, MAX_CODED_EXTRA } from "./wire.ts";
+import { CMD_MASK, CMD_PING, CMD_PONG, decodeFrame, type Frame, MAX_CODED_EXTRA } from "./wire.ts";
 
 /**
  * Transforms whole frames: header, method and body. Each has a bit of the header's `coders` byte,
@@ -27,67 +29,82 @@ export interface Coder {
   decode(frame: Uint8Array, limit: number): Uint8Array | Promise<Uint8Array>;
 }
 
-/** What the way of a connection's frames through its coders needs of the connection. */
-export interface PipeOwner {
-  /** Most bytes of method and body of a decoded frame. */
-  readonly limit: number;
-  /** Whether a coder that is not always used is used by now. */
-  isAgreed(coder: Coder): boolean;
-  send(frame: Uint8Array): void;
-  take(frame: Frame): void;
-  /** Takes why a frame could not be coded. */
-  fail(cause: unknown): void;
+/** A client whose frames may be transformed. */
+export interface CodingClient {
+  /**
+   * Has whole frames transformed, in the order of these calls. To be called before the connection is
+   * open, in the turn of `connect`: hello lists what there is by then.
+   */
+  useCoder(coder: Coder): void;
+}
+
+/** Adds coders to a client. */
+export function addCoders(engine: Engine, client: object): Part {
+  const coders: Coder[] = [];
+  const added: CodingClient = { useCoder: (coder) => void coders.push(coder) };
+  Object.assign(client, added);
+  engine.pipe = (...ways) => createPipe(coders, engine.settings.maxBody, ...ways);
+  return {
+    say(said) {
+      said["coders"] = coders.map(({ name }) => name);
+    },
+  };
 }
 
 /** The way of a connection's frames through its coders: in order, each direction for itself. */
-export class Pipe {
-  readonly #coders: readonly Coder[];
-  readonly #owner: PipeOwner;
-  readonly #out: Lane;
-  readonly #in: Lane;
-
-  /** @param coders those of the client, to which more may come. */
-  constructor(coders: readonly Coder[], owner: PipeOwner) {
-    this.#coders = coders;
-    this.#owner = owner;
-    this.#out = lane(owner.fail);
-    this.#in = lane(owner.fail);
-  }
-
-  /** The bits of all coders. */
-  get bits(): number {
-    return bitsOf(this.#coders);
-  }
-
-  /** Codes a frame of ours, and sends it behind those before it. */
-  encode(frame: Uint8Array): void {
-    const { send, isAgreed } = this.#owner;
-    const active = this.#coders.filter((coder) => coder.always || isAgreed(coder));
-    this.#out(() => through(frame, active, (bytes, coder) => coder.encode(bytes)), send);
-  }
-
-  /** Decodes a frame of the peer's, and takes it behind those before it. */
-  decode(frame: Frame): void {
-    const { take, limit } = this.#owner;
-    const bits = frame.coders ?? 0;
-    const used = this.#coders.filter(({ bit }) => bits & bit).reverse();
-    this.#in(() => {
-      const missing = bitsOf(this.#coders.filter(({ always }) => always)) & ~bits;
-      if (missing) throw new Error(`coders ${missing} missing`);
-      if (!bits) return frame;
-      // What the coders in front of it added is still there.
-      const most = limit + MAX_CODED_EXTRA;
-      const bytes = through(frame.body, used, (input, coder) => coder.decode(input, most));
-      return isPromise(bytes)
-        ? bytes.then((plain) => decodeFrame(plain, limit))
-        : decodeFrame(bytes, limit);
-    }, take);
-  }
-
-  /** Does something when all that came is taken. */
-  drained(then: () => void): void {
-    this.#in(() => undefined, then);
-  }
+function createPipe(
+  coders: readonly Coder[],
+  limit: number,
+  conn: Conn,
+  send: (frame: Uint8Array) => void,
+  take: (frame: Frame) => void,
+): Pipe {
+  const out = createLane(conn.badFrame);
+  const into = createLane(conn.badFrame);
+  // Without hello it is for the application to know what the server can do.
+  const isAgreed = ({ name, agreedOnly }: Coder): boolean => {
+    const { helloAnswer: answer } = conn;
+    const known = answer?.["coders"];
+    return answer ? Array.isArray(known) && known.includes(name) : conn.isReady && !agreedOnly;
+  };
+  // Pings and pongs are never coded, and answered whatever waits to be decoded.
+  const isPlain = (cmd: number): boolean => {
+    const command = cmd & CMD_MASK;
+    return coders.length === 0 || command === CMD_PING || command === CMD_PONG;
+  };
+  return {
+    bits: () => bitsOf(coders),
+    outward(frame) {
+      if (isPlain(frame[5] ?? 0)) {
+        send(frame);
+        return;
+      }
+      const active = coders.filter((coder) => coder.always || isAgreed(coder));
+      const coded = (): Coded => through(frame, active, (bytes, coder) => coder.encode(bytes));
+      // A coder may give a view, and a message fills its buffer.
+      out(coded, (bytes) => send(bytes.slice()));
+    },
+    inward(frame) {
+      const { cmd, coders: bits = 0, body } = frame;
+      if (isPlain(cmd)) {
+        take(frame);
+        return;
+      }
+      const used = coders.filter(({ bit }) => bits & bit).reverse();
+      into(() => {
+        const missing = bitsOf(coders.filter(({ always }) => always)) & ~bits;
+        if (missing) throw new Error(`coders ${missing} missing`);
+        if (!bits) return frame;
+        // What the coders in front of it added is still there.
+        const most = limit + MAX_CODED_EXTRA;
+        const bytes = through(body, used, (input, coder) => coder.decode(input, most));
+        return isPromise(bytes)
+          ? bytes.then((plain) => decodeFrame(plain, limit))
+          : decodeFrame(bytes, limit);
+      }, take);
+    },
+    drained: (then) => into(() => undefined, then),
+  };
 }
 
 type Coded = Uint8Array | PromiseLike<Uint8Array>;
@@ -113,7 +130,7 @@ function through(
 type Lane = <T>(make: () => T | PromiseLike<T>, use: (value: T) => void) => void;
 
 /** Makes a lane: work begins at once, and is done in order. */
-function lane(fail: (cause: unknown) => void): Lane {
+function createLane(fail: (cause: unknown) => void): Lane {
   let last: Promise<void> | undefined;
   return (make, use) => {
     try {

@@ -1,6 +1,10 @@
 import type { ApiShape } from "./api.ts";
+import { addCoders } from "./coder.ts";
+import { addDebug } from "./debug.ts";
 import { launch } from "./launch.ts";
-import { type ConnectOptions, PubSubClient } from "./pubsub.ts";
+import { watchPage } from "./page.ts";
+import { addTopics, type ConnectOptions, type PubSubClient } from "./pubsub.ts";
+import { addStreams } from "./streaming.ts";
 
 /**
  * Makes a client and lets it dial. It returns at once: what is called before the connection is
@@ -17,5 +21,6 @@ export function connect<A extends ApiShape = ApiShape>(
   url: string | URL,
   options: ConnectOptions = {},
 ): PubSubClient<A> {
-  return launch(PubSubClient<A>, url, options);
+  const client = launch(url, options, watchPage, addDebug, addCoders, addStreams, addTopics);
+  return client as PubSubClient<A>;
 }

@@ -1,37 +1,20 @@
 import type { Conn } from "./conn.ts";
-import { CMD_MASK, CMD_NOTIFY, type Frame, type Kind, kindOf } from "./wire.ts";
+import { type Frame, type Kind, kindOf } from "./wire.ts";
 
 /** A request or a notify of the peer, from its arrival until it is handled. */
-export class Job {
+export interface Job {
   /** Its body is copied if it has to wait, and dropped when it is decoded. */
   readonly frame: Frame;
   readonly conn: Conn;
   readonly isNotify: boolean;
   /** Why the handler works in vain. */
-  ended: Error | undefined;
-  // Made when it is first asked for: most handlers never do.
-  #abort: AbortController | undefined;
-
-  constructor(frame: Frame, conn: Conn) {
-    this.frame = frame;
-    this.conn = conn;
-    this.isNotify = (frame.cmd & CMD_MASK) === CMD_NOTIFY;
-  }
-
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.ended) this.#abort.abort(this.ended);
-    return this.#abort.signal;
-  }
-
-  end(reason: Error): void {
-    this.ended ??= reason;
-    this.#abort?.abort(reason);
-  }
+  ended?: Error;
+  /** Made when the signal is first asked for: most handlers never do. */
+  abort?: AbortController;
 }
 
 /** A request or a notify of the peer, as handlers and middleware see it. */
-export class Context<Request = unknown> {
+export interface Context<Request = unknown> {
   /** What the peer called it by. */
   readonly method: string;
   /** What the peer sent. Bytes are the handler's own. */
@@ -45,22 +28,32 @@ export class Context<Request = unknown> {
    * undefined is an empty answer.
    */
   reply: unknown;
-  readonly #job: Job;
-
-  /** @internal */
-  constructor(job: Job, body: Request) {
-    this.method = job.frame.method;
-    this.body = body;
-    this.kind = kindOf(job.frame.flag);
-    this.isNotify = job.isNotify;
-    this.#job = job;
-  }
-
   /**
    * Aborted when nobody waits for the reply any more: the peer gave the call up (the reason is an
    * ArpcError `canceled`), or the connection the message came by is gone (`unavailable`).
    */
-  get signal(): AbortSignal {
-    return this.#job.signal;
-  }
+  readonly signal: AbortSignal;
+}
+
+/** What the handlers of a job get. */
+export function contextOf(job: Job, body: unknown): Context {
+  const { frame, isNotify } = job;
+  return {
+    method: frame.method,
+    body,
+    kind: kindOf(frame.flag),
+    isNotify,
+    reply: undefined,
+    get signal() {
+      job.abort ??= new AbortController();
+      if (job.ended) job.abort.abort(job.ended);
+      return job.abort.signal;
+    },
+  };
+}
+
+/** Nobody waits for a job any more. */
+export function endJob(job: Job, reason: Error): void {
+  job.ended ??= reason;
+  job.abort?.abort(reason);
 }

@@ -1,12 +1,14 @@
 /**
  * arpc-js/core: calls and notifies in both directions, middleware and reconnection, without topics,
- * streams and coders. It takes what `arpc-js` takes and refuses the streams of others.
+ * streams and coders. It takes what `arpc-js` takes and refuses the streams of others. It does not
+ * watch the page (online, offline, hidden, frozen): what it misses, its timers find out later. The
+ * options `debug` and `window` do nothing here.
  *
  * @module
  */
 
 import type { ApiShape } from "./api.ts";
-import { Client } from "./client.ts";
+import type { Client } from "./client.ts";
 import { launch } from "./launch.ts";
 import type { ClientOptions } from "./options.ts";
 
@@ -15,7 +17,6 @@ export type { BackoffOptions } from "./backoff.ts";
 export type { Client } from "./client.ts";
 export type { BodyKind, Codec } from "./codec.ts";
 export type { Context } from "./context.ts";
-export type { ClientState, StateDetail } from "./dialer.ts";
 export {
   ArpcError,
   type ArpcErrorInit,
@@ -29,10 +30,12 @@ export type {
   CallOptions,
   ClientEvents,
   ClientOptions,
+  ClientState,
   DebugHook,
   NotifyResult,
+  StateDetail,
+  WaitOptions,
 } from "./options.ts";
-export type { WaitOptions } from "./pending.ts";
 export type { Socket, SocketConstructor } from "./socket.ts";
 export type { TokenProvider } from "./token.ts";
 export type { Frame, Kind } from "./wire.ts";
@@ -48,5 +51,5 @@ export function connect<A extends ApiShape = ApiShape>(
   url: string | URL,
   options: ClientOptions = {},
 ): Client<A> {
-  return launch(Client<A>, url, options);
+  return launch(url, options) as Client<A>;
 }

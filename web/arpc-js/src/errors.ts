@@ -40,20 +40,18 @@ export class ArpcError extends Error {
   /** By which {@link isArpcError} knows one of another copy of this package. */
   override readonly name = "ArpcError";
   /** What went wrong, for programs; `message` is for people. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** What the error is about, for programs. */
-  readonly data: unknown;
+  declare readonly data: unknown;
   /** Whether the request may have reached the peer. If false, repeating it is safe. */
-  readonly sent: boolean;
+  declare readonly sent: boolean;
   /** Whether the peer said so; otherwise this end inferred it. */
-  readonly remote: boolean;
+  declare readonly remote: boolean;
 
   constructor(code: ErrorCode, message: string, init: ArpcErrorInit = {}) {
     super(message, init);
-    this.code = code;
-    this.data = init.data;
-    this.sent = init.sent ?? false;
-    this.remote = init.remote ?? false;
+    const { data, sent = false, remote = false } = init;
+    Object.assign(this, { code, data, sent, remote });
   }
 
   /**

@@ -32,53 +32,50 @@ export interface Route {
  * Methods and their handlers. Middleware surrounds the handlers registered after it: chains are
  * composed at registration, so that dispatch is one look-up and one call.
  */
-export class Router {
-  readonly #routes = new Map<string, Route>();
-  readonly #middleware: Middleware[] = [];
-  #notFound: Route | undefined;
-
-  use(middleware: Middleware): void {
-    this.#middleware.push(middleware);
-  }
-
+export interface Router {
+  use(middleware: Middleware): void;
   /** Registers the handler of a method; returns its undo. */
-  handle(method: string, handler: Handler, options: HandleOptions = {}): () => void {
-    if (method.startsWith(PROTOCOL_PREFIX)) {
-      throw new ArpcError("invalid_argument", `${method} is the protocol's`);
-    }
-    if (this.#routes.has(method)) {
-      throw new ArpcError("already_exists", `${method} has a handler`);
-    }
-    const route = this.#compose(handler, options);
-    this.#routes.set(method, route);
-    return () => {
-      if (this.#routes.get(method) === route) this.#routes.delete(method);
-    };
-  }
+  handle(method: string, handler: Handler, options?: HandleOptions): () => void;
+  handleNotFound(handler: Handler, options?: HandleOptions): void;
+  find(method: string): Route | undefined;
+}
 
-  handleNotFound(handler: Handler, options: HandleOptions = {}): void {
-    this.#notFound = this.#compose(handler, options);
-  }
-
-  find(method: string): Route | undefined {
-    return this.#routes.get(method) ?? this.#notFound;
-  }
-
-  #compose(handler: Handler, { as }: HandleOptions): Route {
-    const run = this.#middleware.reduceRight<Route["run"]>(wrap, (ctx) => invoke(handler, ctx));
-    return { as, run };
-  }
+/** Makes a router without any. */
+export function createRouter(): Router {
+  const routes = new Map<string, Route>();
+  const chain: Middleware[] = [];
+  let notFound: Route | undefined;
+  const compose = (handler: Handler, options: HandleOptions | undefined): Route => ({
+    as: options?.as,
+    run: chain.reduceRight<Route["run"]>(wrap, (ctx) => invoke(handler, ctx)),
+  });
+  return {
+    use: (middleware) => void chain.push(middleware),
+    handle(method, handler, options) {
+      if (method.startsWith(PROTOCOL_PREFIX)) {
+        throw new ArpcError("invalid_argument", `${method} is the protocol's`);
+      }
+      if (routes.has(method)) throw new ArpcError("already_exists", `${method} has a handler`);
+      const route = compose(handler, options);
+      routes.set(method, route);
+      return () => {
+        if (routes.get(method) === route) routes.delete(method);
+      };
+    },
+    handleNotFound(handler, options) {
+      notFound = compose(handler, options);
+    },
+    find: (method) => routes.get(method) ?? notFound,
+  };
 }
 
 /** Puts a handler's reply into the context, without a promise if the handler has none. */
 function invoke(handler: Handler, ctx: Context): void | Promise<void> {
   const reply = handler(ctx);
-  if (isPromise(reply)) {
-    return Promise.resolve(reply).then((value) => {
-      ctx.reply = value;
-    });
-  }
-  ctx.reply = reply;
+  const take = (value: unknown): void => {
+    ctx.reply = value;
+  };
+  return isPromise(reply) ? Promise.resolve(reply).then(take) : take(reply);
 }
 
 /** Whether a value is to be waited for. */

@@ -1,4 +1,4 @@
-import { decodeObject } from "./codec.ts";
+import { decodeObject, type Members } from "./codec.ts";
 import { remoteError } from "./structured.ts";
 import {
   CMD_REQUEST,
@@ -12,11 +12,6 @@ import {
 
 /** Methods that begin so are the protocol's: no handler and no middleware sees them. */
 export const PROTOCOL_PREFIX = "arpc.";
-export const METHOD_TOKEN = "arpc.token";
-export const METHOD_GOAWAY = "arpc.goaway";
-
-/** How long an answer to hello, or to a token, may take, in ms. */
-export const HELLO_TIMEOUT = 5000;
 
 /** What every client can do beyond the base protocol, as hello lists it. */
 export const CAPABILITIES = ["batch", "cancel", "errors", "kind", "goaway"] as const;
@@ -24,12 +19,10 @@ export const CAPABILITIES = ["batch", "cancel", "errors", "kind", "goaway"] as c
 /** One extension of the base protocol. */
 export type Capability = (typeof CAPABILITIES)[number] | "credit" | "topics";
 
-/** What a client says in hello. What is built on the engine adds capabilities and members. */
+/** What a client says in hello. The parts of a client add capabilities and members. */
 export interface Hello {
-  readonly caps: readonly string[];
-  /** Credit of each stream towards us, in bytes. */
-  readonly window: number;
-  readonly [member: string]: unknown;
+  readonly caps: string[];
+  [member: string]: unknown;
 }
 
 /** Whether and how a client says hello. */
@@ -37,28 +30,18 @@ export type HelloMode = "auto" | "require" | "never";
 
 /** What both ends of a connection keep to. */
 export interface Agreement {
-  readonly caps: readonly string[];
+  readonly agreedCaps: readonly string[];
   /** Milliseconds without sending after which the server pings; 0 if it does not. */
-  readonly ping: number;
-  /** Most bytes of method and body the server takes. */
-  readonly body: number;
+  readonly pingEvery: number;
+  /** Most bytes of method and body that may be sent. */
+  readonly maxBytes: number;
   /** Most requests of ours the server works on at once. */
-  readonly inflight: number;
+  readonly maxCalls: number;
   /** Milliseconds until the server no longer believes the token; 0 is never. */
-  readonly expires: number;
-  /** The whole answer to hello, for what is built on the engine; not checked. */
-  readonly answer: Partial<Record<string, unknown>>;
+  readonly tokenLife: number;
+  /** The whole answer to hello, not checked; undefined if there was none. */
+  readonly helloAnswer: Members | undefined;
 }
-
-/** What holds on a connection without hello. */
-export const BASE: Agreement = {
-  caps: [],
-  ping: 0,
-  body: Infinity,
-  inflight: Infinity,
-  expires: 0,
-  answer: {},
-};
 
 /** The first frame of a connection. Its seq is 0, which no call has. JSON whatever the codec is. */
 export function encodeHello(hello: Hello): Uint8Array {
@@ -69,22 +52,33 @@ export function encodeHello(hello: Hello): Uint8Array {
 /**
  * Reads the answer to hello; undefined when it is not clearly ours: a base server may answer
  * anything.
- * @param offered the capabilities of our hello.
  * @throws ArpcError the server's refusal.
  */
-export function decodeHello(frame: Frame, offered: readonly string[]): Agreement | undefined {
+export function decodeHello(frame: Frame): Members | undefined {
   if (frame.flag & FLAG_STRUCTURED) throw remoteError(frame);
   const answer = decodeObject(frame.body);
-  const { arpc, caps, ping, limits, expires } = answer;
-  if (frame.flag & FLAG_ERROR || arpc !== 1) return undefined;
+  return frame.flag & FLAG_ERROR || answer["arpc"] !== 1 ? undefined : answer;
+}
+
+/**
+ * What both ends keep to after an answer, or without one.
+ * @param offered the capabilities of our hello.
+ * @param maxBody the most we would send, in bytes.
+ */
+export function agree(
+  answer: Members | undefined,
+  offered: readonly string[],
+  maxBody: number,
+): Agreement {
+  const { caps, ping, limits, expires } = answer ?? {};
   const { body, inflight } = Object(limits);
   return {
-    answer,
-    caps: offered.filter((name) => Array.isArray(caps) && caps.includes(name)),
-    ping: positive(ping, 25_000),
-    body: positive(body, Infinity),
-    inflight: positive(inflight, Infinity),
-    expires: positive(expires, 0),
+    helloAnswer: answer,
+    agreedCaps: offered.filter((name) => Array.isArray(caps) && caps.includes(name)),
+    pingEvery: answer ? positive(ping, 25_000) : 0,
+    maxBytes: Math.min(maxBody, positive(body, Infinity)),
+    maxCalls: positive(inflight, Infinity),
+    tokenLife: positive(expires, 0),
   };
 }
 

@@ -2,7 +2,7 @@ import { ArpcError } from "./errors.ts";
 import { isOffset, toPosition } from "./position.ts";
 import { decodeWithOptions } from "./publication.ts";
 import type { Message } from "./subscription.ts";
-import { type Frame, FrameDecoder } from "./wire.ts";
+import { type Frame, frameDecoder } from "./wire.ts";
 
 /** A part of what a topic's log holds. */
 export interface History<T = unknown> {
@@ -39,9 +39,9 @@ export function decodeHistory(
 ): History {
   try {
     const [frames, { epoch: life, from, last, more }] = decodeWithOptions(body);
-    const { epoch, offset } = toPosition({ epoch: life, offset: last });
+    const { epoch, offset } = toPosition({ epoch: life, offset: last }, true);
     const messages: Message[] = [];
-    const decoder = new FrameDecoder(frames.length);
+    const decoder = frameDecoder(frames.length);
     decoder.push(frames);
     let end = frames.byteOffset;
     for (let frame = decoder.next(); frame; frame = decoder.next()) {
@@ -49,7 +49,7 @@ export function decodeHistory(
       if (message) messages.push(message);
       end = frame.body.byteOffset + frame.body.length;
     }
-    if (end < frames.byteOffset + frames.length) throw new RangeError("half a frame");
+    if (end < frames.byteOffset + frames.length) throw new RangeError("too short");
     return { epoch, from: isOffset(from) ? from : 0, last: offset, more: more === true, messages };
   } catch (cause) {
     throw new ArpcError("data_loss", "bad history", { cause });

@@ -10,7 +10,6 @@ export type { BodyKind, Codec } from "./codec.ts";
 export type { Coder } from "./coder.ts";
 export { connect } from "./connect.ts";
 export type { Context } from "./context.ts";
-export type { ClientState, StateDetail } from "./dialer.ts";
 export {
   ArpcError,
   type ArpcErrorInit,
@@ -25,10 +24,12 @@ export type {
   CallOptions,
   ClientEvents,
   ClientOptions,
+  ClientState,
   DebugHook,
   NotifyResult,
+  StateDetail,
+  WaitOptions,
 } from "./options.ts";
-export type { WaitOptions } from "./pending.ts";
 export type { Gap, Position } from "./position.ts";
 export type { Member, Presence, PresenceEvents } from "./presence.ts";
 export type { ConnectOptions, PublishOptions, PubSubClient as Client } from "./pubsub.ts";

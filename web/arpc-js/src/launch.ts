@@ -1,22 +1,166 @@
+import { createCalls } from "./calls.ts";
 import type { Client } from "./client.ts";
+import { decodeBody, decodeObject, encodeBody } from "./codec.ts";
+import type { Conn } from "./conn.ts";
+import { createEmitter } from "./emitter.ts";
+import type { Engine, Part } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
+import { createRouter } from "./handler.ts";
+import { PROTOCOL_PREFIX, positive } from "./hello.ts";
+import { createInbound } from "./inbound.ts";
+import { MAX_AWAY, MAX_LEAVING } from "./limits.ts";
+import { createLink } from "./link.ts";
+import {
+  type CallOptions,
+  type ClientEvents,
+  type ClientOptions,
+  withDefaults,
+} from "./options.ts";
+import { refuseStream } from "./refuse.ts";
 import type { SocketConstructor } from "./socket.ts";
+import { checked, encodeRefusal } from "./structured.ts";
+import {
+  CMD_CANCEL,
+  CMD_MASK,
+  CMD_NOTIFY,
+  CMD_REQUEST,
+  CMD_RESPONSE,
+  CMD_STREAM,
+  type Frame,
+  kindOf,
+  STREAM_END,
+} from "./wire.ts";
 
-/** Makes a client of a kind and lets it dial. @throws ArpcError as `connect` tells. */
-export function launch<C extends Client, O extends { WebSocket?: SocketConstructor }>(
-  Kind: new (url: string, Socket: SocketConstructor, options: O) => C,
+/** Makes what is built on a client, and may add to it. */
+export type Extension = (engine: Engine, client: object, options: ClientOptions) => Part;
+
+/**
+ * Makes a client and lets it dial.
+ * @param extensions what is built on it, in the order in which it hears.
+ * @throws ArpcError as `connect` tells.
+ */
+export function launch(
   url: string | URL,
-  options: O,
-): C {
+  options: ClientOptions,
+  ...extensions: Extension[]
+): Client {
   const Socket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
   if (!Socket) {
     throw new ArpcError(
       "failed_precondition",
-      "no WebSocket in this runtime: npm install ws, connect(url, { WebSocket })",
+      "no WebSocket: npm install ws, connect(url, { WebSocket })",
     );
   }
-  const client = new Kind(resolve(url), Socket, options);
-  client.start();
+  const address = resolve(url);
+  let isReporting = false;
+  const report = (reason: unknown): void => {
+    const error = ArpcError.from(reason);
+    const isNested = isReporting;
+    isReporting = true;
+    if (isNested || !emitter.emit("error", error)) {
+      // biome-ignore lint/suspicious/noConsole: the last resort, so that no error is silent
+      console.error(error);
+    }
+    isReporting = isNested;
+  };
+  const emitter = createEmitter<ClientEvents>(report);
+  const settings = withDefaults(options);
+  const { codec } = settings;
+
+  /** Takes a request or notify of the protocol itself. */
+  const dispatchProtocol = (frame: Frame, conn: Conn): void => {
+    if ((frame.cmd & CMD_MASK) === CMD_REQUEST) {
+      const error = new ArpcError("not_found", "method not found");
+      conn.transmit(encodeRefusal(conn, frame, error, true));
+    } else if (frame.method === "arpc.goaway") {
+      const { delay, until } = decodeObject(frame.body);
+      engine.leave(
+        Math.min(positive(delay, 0), MAX_AWAY),
+        Math.min(positive(until, 0), MAX_LEAVING),
+      );
+    }
+  };
+
+  // Each part puts in what it does for the others.
+  const engine = {
+    settings,
+    parts: [],
+    state: "connecting",
+    detail: {},
+    unanswered: 0,
+    jobs: new Set(),
+    emit: emitter.emit,
+    report,
+    toPayload: (value) => encodeBody(value, codec),
+    fromBody: (bytes, flag, as) => decodeBody(bytes, kindOf(flag), codec, as),
+    progress() {
+      engine.leaveIfDone();
+      engine.flush(false);
+    },
+    changed() {
+      const { state, detail, parts } = engine;
+      if (state === "waiting" || state === "closed") {
+        for (const part of parts) part.lost?.();
+        const reason = detail.error ?? new ArpcError("unavailable", "client closed");
+        inbound.lost(reason, state === "closed");
+        calls.fail(settings.failFast, "connection lost", reason);
+      } else if (state === "open") {
+        for (const part of parts) part.opened?.();
+        engine.flush(true);
+      }
+      emitter.emit("state", state, detail);
+    },
+    /** Takes a frame to where it belongs. One that is not known is from a later version. */
+    dispatch(frame, conn) {
+      const command = frame.cmd & CMD_MASK;
+      if (command === CMD_RESPONSE) {
+        calls.settle(frame);
+      } else if (engine.parts.some((part) => part.take?.(frame, conn))) {
+        // It is a part's.
+      } else if (command === CMD_REQUEST || command === CMD_NOTIFY) {
+        if (frame.method.startsWith(PROTOCOL_PREFIX)) dispatchProtocol(frame, conn);
+        else if (command === CMD_REQUEST && engine.awayFor !== undefined) {
+          const error = new ArpcError("unavailable", "shutting down");
+          conn.transmit(encodeRefusal(conn, frame, error));
+        } else inbound.receive(frame, conn);
+      } else if (command === CMD_STREAM) {
+        refuseStream(frame, conn);
+      } else if (command === CMD_CANCEL && conn.knows("cancel") && !(frame.cmd & STREAM_END)) {
+        inbound.cancel(frame.seq);
+      }
+    },
+  } as Partial<Engine> as Engine;
+  const router = createRouter();
+  const inbound = createInbound(engine, router);
+  const calls = createCalls(engine);
+  const link = createLink(engine, address, Socket);
+
+  const client: Client = {
+    get state() {
+      return engine.state;
+    },
+    get detail() {
+      return engine.detail;
+    },
+    on: emitter.on,
+    use: router.use,
+    handle: router.handle as Client["handle"],
+    handleNotFound: router.handleNotFound,
+    async call(method: string, body?: unknown, options: CallOptions = {}) {
+      const answer = checked(await engine.request(method, engine.toPayload(body), options));
+      return engine.fromBody(answer.body, answer.flag, options.as);
+    },
+    notify: (method: string, body?: unknown) => calls.notify(method, engine.toPayload(body)),
+    close() {
+      if (engine.state === "closed") return;
+      for (const part of engine.parts) part.closed?.();
+      link.close();
+      calls.close();
+      emitter.clear();
+    },
+  };
+  for (const extend of extensions) engine.parts.push(extend(engine, client, options));
+  void link.dial();
   return client;
 }
 
@@ -29,8 +173,5 @@ function resolve(url: string | URL): string {
   } catch {
     // Told below.
   }
-  throw new ArpcError(
-    "invalid_argument",
-    `cannot dial ${url}: not a ws:, wss:, http: or https: URL`,
-  );
+  throw new ArpcError("invalid_argument", `cannot dial ${url}`);
 }

@@ -1,13 +1,34 @@
 import type { BackoffOptions } from "./backoff.ts";
 import { type BodyKind, type Codec, json } from "./codec.ts";
-import type { ClientState, StateDetail } from "./dialer.ts";
 import type { ArpcError } from "./errors.ts";
 import type { HelloMode } from "./hello.ts";
-import type { WaitOptions } from "./pending.ts";
 import type { Gap } from "./position.ts";
 import type { SocketConstructor } from "./socket.ts";
 import type { TokenProvider } from "./token.ts";
 import type { Frame } from "./wire.ts";
+
+/**
+ * Where a client is: `connecting` (dialing, and finding out what the server knows), `open` (ready),
+ * `waiting` (until it dials again) or `closed` (for good).
+ *
+ *     connecting -> open -> waiting -> connecting …      any -> closed
+ *     connecting -> waiting
+ *
+ * `open` follows the answer to hello, or its absence, and the check of a password. `waiting` has its
+ * reason in the detail: the socket closed, a dial, a token or a greeting failed or took too long, the
+ * peer is silent, sent a bad frame or asked to be left, the page went into the back-forward cache.
+ * `connecting` follows the wait, or at once the network's return and the page's. Only `close()`
+ * leads to `closed`.
+ */
+export type ClientState = "connecting" | "open" | "waiting" | "closed";
+
+/** What goes with a change of state. */
+export interface StateDetail {
+  /** Why the connection ended, or could not be made (`waiting`). */
+  readonly error?: ArpcError;
+  /** Milliseconds until the next attempt (`waiting`); Infinity in the back-forward cache, until the page is shown. */
+  readonly delay?: number;
+}
 
 /** The events of a client, with their listeners' arguments. */
 export interface ClientEvents {
@@ -76,6 +97,14 @@ export interface ClientOptions {
   readonly pingTimeout?: number;
 }
 
+/** How long a call waits, and what ends it early. */
+export interface WaitOptions {
+  /** Milliseconds until the call fails with `deadline_exceeded`; 0 waits without end. */
+  readonly timeout?: number | undefined;
+  /** Ends the call with `canceled` when aborted. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Settings of one call. */
 export interface CallOptions extends WaitOptions {
   /** How to read a reply whose sender did not say what it is. @default JSON if it is JSON, else text */
@@ -90,13 +119,10 @@ export type NotifyResult = "sent" | "queued" | "dropped";
 
 /** The options of a client with the defaults of what it was not given. */
 export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket" | "debug">> &
-  Pick<ClientOptions, "token"> & { readonly debug: DebugHook | undefined };
+  Pick<ClientOptions, "token">;
 
-/**
- * Puts the defaults in; an option that is undefined is one that was not given.
- * @param report takes what the debug hook throws.
- */
-export function withDefaults(options: ClientOptions, report: (error: unknown) => void): Settings {
+/** Puts the defaults in; an option that is undefined is one that was not given. */
+export function withDefaults(options: ClientOptions): Settings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
     timeout: 10_000,
@@ -112,16 +138,5 @@ export function withDefaults(options: ClientOptions, report: (error: unknown) =>
     failFast: false,
     window: 256 << 10,
     ...Object.fromEntries(given),
-    debug: options.debug && guarded(options.debug, report),
-  };
-}
-
-function guarded(hook: DebugHook, report: (error: unknown) => void): DebugHook {
-  return (direction, frame) => {
-    try {
-      hook(direction, frame);
-    } catch (error) {
-      report(error);
-    }
   };
 }

@@ -1,35 +1,26 @@
-/** What a page is told of the network and of itself, as far as its runtime has that. */
+import type { Engine, Part } from "./engine.ts";
 
-/** What is woken, and put to rest. */
-interface Sleeper {
-  /** Things may be better now: do at once what waits. */
-  hurry(): void;
-  /** Things may be worse now: find out. */
-  probe(): void;
-  /** Hold no connection until things are better. */
-  rest(): void;
-}
+/** What a page is told of the network and of itself, as far as its runtime has that. */
 
 /** The parts of a page that are not in every runtime. */
 type Page = Partial<EventTarget> & { readonly document?: Document };
 
 /**
- * Wakes a sleeper when the network came, went or changed, and when the page is seen or thawed: a
+ * Wakes a client when the network came, went or changed, and when the page is seen or thawed: a
  * connection may be dead without a sign, and the timers of a hidden page are late. A page that goes
  * into the back-forward cache must hold no connection.
- * @returns the undo.
  */
-export function watchPage(sleeper: Sleeper): () => void {
+export function watchPage(engine: Engine): Part {
   const { document } = globalThis as Page;
   const wake = (): void => {
-    if (!document?.hidden) sleeper.hurry();
+    if (!document?.hidden) engine.hurry();
   };
   const leave = (event: Event): void => {
-    if ((event as PageTransitionEvent).persisted) sleeper.rest();
+    if ((event as PageTransitionEvent).persisted) engine.rest();
   };
   const listeners: Array<[Page | undefined, string, (event: Event) => void]> = [
     [globalThis, "online", wake],
-    [globalThis, "offline", () => sleeper.probe()],
+    [globalThis, "offline", () => engine.conn?.probe()],
     [globalThis, "pageshow", wake],
     [globalThis, "pagehide", leave],
     [document, "visibilitychange", wake],
@@ -39,5 +30,5 @@ export function watchPage(sleeper: Sleeper): () => void {
     for (const [target, name, listener] of listeners) target?.[how]?.(name, listener);
   };
   each("addEventListener");
-  return () => each("removeEventListener");
+  return { closed: () => each("removeEventListener") };
 }

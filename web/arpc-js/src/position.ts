@@ -1,3 +1,4 @@
+import type { Members } from "./codec.ts";
 import { ArpcError } from "./errors.ts";
 
 /**
@@ -10,9 +11,6 @@ export interface Position {
   /** From 1, without holes within an epoch; 0 is before the first. */
   readonly offset: number;
 }
-
-/** The members of a JSON object of the protocol; what they are is not known. */
-export type Body = Partial<Record<string, unknown>>;
 
 /** Publications that a subscriber will never get: the server no longer had them. */
 export interface Gap {
@@ -31,35 +29,38 @@ export function isOffset(value: unknown): value is number {
 
 /**
  * The position in an answer or an event.
+ * @param mayBeNowhere whether it may be that of a topic that does not exist.
  * @throws ArpcError `data_loss` when there is none.
  */
-export function toPosition({ epoch, offset }: Body): Position {
-  if (typeof epoch === "string" && epoch && isOffset(offset)) return { epoch, offset };
+export function toPosition({ epoch, offset }: Members, mayBeNowhere = false): Position {
+  if (typeof epoch === "string" && isOffset(offset) && (epoch || (mayBeNowhere && !offset))) {
+    return { epoch, offset };
+  }
   throw new ArpcError("data_loss", "no position");
 }
 
 /** A position that moves. Without an epoch it is nowhere yet. */
-export class Cursor implements Position {
-  epoch = "";
-  offset = 0;
+export interface Cursor {
+  epoch: string;
+  offset: number;
+}
 
-  /** Where it is now, as a value of its own. */
-  get position(): Position {
-    return { epoch: this.epoch, offset: this.offset };
-  }
-
-  /**
-   * Goes forward to a place, or into another epoch; never back, unless `isReset`.
-   * @param isSkipped whether what lies before the place was not for us: then it is not missed.
-   * @returns what is missed, unless it was nowhere.
-   */
-  seek({ epoch, offset }: Position, isReset = false, isSkipped = false): Gap | undefined {
-    const wasIn = this.epoch;
-    const distance = epoch === wasIn ? offset - this.offset : NaN;
-    if (distance <= 0 && !isReset) return undefined;
-    this.epoch = epoch;
-    this.offset = offset;
-    const missed = distance > 0 ? distance : undefined;
-    return wasIn && !(isSkipped && missed) ? { missed, from: offset + 1, epoch } : undefined;
-  }
+/**
+ * Moves a cursor forward to a place, or into another epoch; never back, unless `isReset`.
+ * @param isSkipped whether what lies before the place was not for us: then it is not missed.
+ * @returns what is missed, unless the cursor was nowhere.
+ */
+export function seek(
+  cursor: Cursor,
+  { epoch, offset }: Position,
+  isReset = false,
+  isSkipped = false,
+): Gap | undefined {
+  const wasIn = cursor.epoch;
+  const distance = epoch === wasIn ? offset - cursor.offset : NaN;
+  if (distance <= 0 && !isReset) return undefined;
+  cursor.epoch = epoch;
+  cursor.offset = offset;
+  const missed = distance > 0 ? distance : undefined;
+  return wasIn && !(isSkipped && missed) ? { missed, from: offset + 1, epoch } : undefined;
 }

@@ -1,5 +1,7 @@
+import type { Members } from "./codec.ts";
 import { ArpcError } from "./errors.ts";
-import { type Body, isOffset } from "./position.ts";
+import { MAX_MEMBERS } from "./limits.ts";
+import { isOffset } from "./position.ts";
 
 /** Somebody who is present in a topic. */
 export interface Member {
@@ -37,11 +39,8 @@ export type PresenceListener = <E extends keyof PresenceEvents>(
   ...args: PresenceEvents[E]
 ) => void;
 
-/** Most members that are kept: no server can fill a page. */
-const MAX_MEMBERS = 1 << 16;
-
 /** The presence in an answer or an event. @throws ArpcError `data_loss` when there is none. */
-export function toPresence({ members, version }: Body): Presence {
+export function toPresence({ members, version }: Members): Presence {
   if (!Array.isArray(members) || !isOffset(version)) throw new ArpcError("data_loss", "no members");
   return { members: members.filter(isMember).slice(0, MAX_MEMBERS), version };
 }
@@ -57,52 +56,54 @@ function without(members: readonly Member[], others: readonly Member[]): readonl
 }
 
 /** The members of a topic as the server told them last: a snapshot, and what is newer than it. */
-export class Roster {
-  readonly #tell: PresenceListener;
+export interface Roster {
   /** The same array until somebody comes or goes. */
-  members: readonly Member[] = [];
-  // NaN before the first snapshot of a connection, which is right whatever its version.
-  #version = NaN;
-  #isKnown = false;
-
-  /** @param tell is told of every change, after it. */
-  constructor(tell: PresenceListener) {
-    this.#tell = tell;
-  }
-
+  members: readonly Member[];
   /** The connection is gone, or nobody asks for the members any more (`isFinal`). */
-  expire(isFinal: boolean): void {
-    this.#version = NaN;
-    if (isFinal) this.#isKnown = false;
-    if (isFinal) this.members = [];
-  }
-
+  expire(isFinal: boolean): void;
   /** Takes a snapshot, unless events told more than it knows; who differs came or left. */
-  replace({ members, version }: Presence): void {
-    if (version < this.#version) return;
-    const before = this.#isKnown ? this.members : members;
-    this.#isKnown = true;
-    this.#change(version, members, without(before, members), without(members, before));
-  }
-
+  replace(presence: Presence): void;
   /** Takes a join or a leave, if it is newer than what we know. */
-  apply(isJoin: boolean, { members, version }: Presence): void {
-    if (!(version > this.#version)) return;
-    const rest = without(this.members, members);
-    if (isJoin) this.#change(version, [...rest, ...members].slice(0, MAX_MEMBERS), [], members);
-    else this.#change(version, rest, members, []);
-  }
+  apply(isJoin: boolean, presence: Presence): void;
+}
 
-  #change(
-    version: number,
-    members: readonly Member[],
+/** @param tell is told of every change, after it. */
+export function createRoster(tell: PresenceListener): Roster {
+  // NaN before the first snapshot of a connection, which is right whatever its version.
+  let last = NaN;
+  let isKnown = false;
+  const change = (
+    { version, members }: Presence,
     left: readonly Member[],
     joined: readonly Member[],
-  ): void {
-    this.#version = version;
-    this.members = members;
-    for (const member of left) this.#tell("leave", member);
-    for (const member of joined) this.#tell("join", member);
-    this.#tell("members", members);
-  }
+  ): void => {
+    last = version;
+    roster.members = members;
+    for (const member of left) tell("leave", member);
+    for (const member of joined) tell("join", member);
+    tell("members", members);
+  };
+  const roster: Roster = {
+    members: [],
+    expire(isFinal) {
+      last = NaN;
+      if (!isFinal) return;
+      isKnown = false;
+      roster.members = [];
+    },
+    replace(presence) {
+      const { members, version } = presence;
+      if (version < last) return;
+      const before = isKnown ? roster.members : members;
+      isKnown = true;
+      change(presence, without(before, members), without(members, before));
+    },
+    apply(isJoin, { members, version }) {
+      if (!(version > last)) return;
+      const rest = without(roster.members, members);
+      const all = isJoin ? [...rest, ...members].slice(0, MAX_MEMBERS) : rest;
+      change({ version, members: all }, isJoin ? [] : members, isJoin ? members : []);
+    },
+  };
+  return roster;
 }

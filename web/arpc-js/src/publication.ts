@@ -1,6 +1,7 @@
-import { decodeObject } from "./codec.ts";
+import { decodeObject, type Members } from "./codec.ts";
 import { ArpcError } from "./errors.ts";
-import { decodeText, encodeText } from "./wire.ts";
+import { MAX_OPTIONS_LENGTH, MAX_TOPIC_LENGTH } from "./limits.ts";
+import { concat, decodeText, encodeText } from "./wire.ts";
 
 /** A publication on the wire: `data, name, nameLen u16, time i64 (ns since 1970)`, little-endian. */
 export interface Publication {
@@ -12,10 +13,6 @@ export interface Publication {
 
 /** Bytes behind the name: its length and the time. */
 const TAIL_LENGTH = 10;
-/** Most bytes of a topic's name; its length field has room for more. */
-const MAX_TOPIC_LENGTH = 255;
-/** Most bytes of options beside data: their length is 16 bits. */
-const MAX_OPTIONS_LENGTH = 0xffff;
 const NS_PER_MS = 1_000_000n;
 
 /**
@@ -39,13 +36,10 @@ export function encodeTopic(topic: string): Uint8Array {
  */
 export function encodePublication({ topic, data, time }: Publication): Uint8Array {
   const name = encodeTopic(topic);
-  const bytes = new Uint8Array(data.length + name.length + TAIL_LENGTH);
-  bytes.set(data);
-  bytes.set(name, data.length);
-  const tail = new DataView(bytes.buffer, data.length + name.length);
+  const tail = new DataView(new ArrayBuffer(TAIL_LENGTH));
   tail.setUint16(0, name.length, true);
   tail.setBigInt64(2, BigInt(Math.trunc(time)) * NS_PER_MS, true);
-  return bytes;
+  return concat(data, name, new Uint8Array(tail.buffer));
 }
 
 /**
@@ -57,7 +51,7 @@ export function decodePublication(bytes: Uint8Array): Publication {
   const nameEnd = bytes.length - TAIL_LENGTH;
   // Throws by itself when there is no room for the tail.
   const nameStart = nameEnd - view.getUint16(nameEnd, true);
-  if (nameStart < 0) throw new RangeError("publication shorter than its topic");
+  if (nameStart < 0) throw new RangeError("too short");
   return {
     topic: decodeText(bytes.subarray(nameStart, nameEnd)),
     data: bytes.subarray(0, nameStart),
@@ -74,23 +68,17 @@ export function encodeWithOptions(data: Uint8Array, options: object): Uint8Array
   if (text.length > MAX_OPTIONS_LENGTH) {
     throw new ArpcError("invalid_argument", `options of ${text.length} bytes`);
   }
-  const bytes = new Uint8Array(data.length + text.length + 2);
-  bytes.set(data);
-  bytes.set(text, data.length);
-  bytes.set([text.length, text.length >> 8], data.length + text.length);
-  return bytes;
+  return concat(data, text, Uint8Array.of(text.length, text.length >> 8));
 }
 
 /**
  * Decodes data with options; the data is a view of `bytes`.
  * @throws RangeError when the length does not fit.
  */
-export function decodeWithOptions(
-  bytes: Uint8Array,
-): [data: Uint8Array, options: Partial<Record<string, unknown>>] {
+export function decodeWithOptions(bytes: Uint8Array): [data: Uint8Array, options: Members] {
   const end = bytes.length - 2;
   const [low = 0, high = 0] = bytes.subarray(end);
   const start = end - (high << 8) - low;
-  if (end < 0 || start < 0) throw new RangeError("shorter than its options");
+  if (end < 0 || start < 0) throw new RangeError("too short");
   return [bytes.subarray(0, start), decodeObject(bytes.subarray(start, end))];
 }

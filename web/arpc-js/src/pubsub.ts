@@ -1,12 +1,22 @@
 import type { ApiShape, Name, Topics } from "./api.ts";
-import { decodeObject, emptyPayload, encodeBody, json, type Payload } from "./codec.ts";
+import type { Client } from "./client.ts";
+import {
+  decodeObject,
+  emptyPayload,
+  encodeBody,
+  json,
+  type Members,
+  type Payload,
+} from "./codec.ts";
+import type { CodingClient } from "./coder.ts";
 import type { Conn } from "./conn.ts";
+import { type Engine, type Part, ready } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
-import { type Hello, PROTOCOL_PREFIX } from "./hello.ts";
+import { PROTOCOL_PREFIX } from "./hello.ts";
 import { decodeHistory, type History, type HistoryOptions } from "./history.ts";
-import type { CallOptions, ClientOptions } from "./options.ts";
-import type { WaitOptions } from "./pending.ts";
-import { type Body, type Position, toPosition } from "./position.ts";
+import { MAX_HELLO, MAX_LISTED } from "./limits.ts";
+import type { CallOptions, ClientOptions, WaitOptions } from "./options.ts";
+import { type Position, toPosition } from "./position.ts";
 import { type Presence, toPresence } from "./presence.ts";
 import {
   decodePublication,
@@ -14,11 +24,10 @@ import {
   encodeTopic,
   encodeWithOptions,
 } from "./publication.ts";
-import type { SocketConstructor } from "./socket.ts";
-import { StreamingClient } from "./streaming.ts";
+import type { StreamingClient } from "./streaming.ts";
 import { checked } from "./structured.ts";
 import type { Delivery, MessageHandler, SubscribeOptions, Subscription } from "./subscription.ts";
-import { Topic, type TopicLink } from "./topic.ts";
+import { createTopic, type Topic, type TopicLink } from "./topic.ts";
 import {
   CMD_MASK,
   CMD_NOTIFY,
@@ -29,25 +38,10 @@ import {
   KIND_TEXT,
 } from "./wire.ts";
 
-/** The routes of the base protocol's topics. */
-const ROUTE_AUTHENTICATE = "in_A";
-const ROUTE_SUBSCRIBE = "in_S";
-const ROUTE_UNSUBSCRIBE = "in_U";
+/** The routes of a publication: of the base protocol, whose names begin with `in_`, and of logs. */
 const ROUTE_PUBLISH = "in_P";
-const ROUTE_PUBLISH_TO_ONE = "in_P1";
-
-/** The methods of topics that are logs. */
-const METHOD_SUBSCRIBE = "arpc.subscribe";
-const METHOD_UNSUBSCRIBE = "arpc.unsubscribe";
 const METHOD_PUBLISH = "arpc.publish";
-const METHOD_HISTORY = "arpc.history";
-const METHOD_PRESENCE = "arpc.presence";
-const METHOD_TOPIC = "arpc.topic";
 
-/** Most bytes of hello. Topics it has no room for are subscribed after it. */
-const MAX_HELLO = 16_384;
-/** Most topics that are tried to fit in it. */
-const MAX_LISTED = 1024;
 /** A broadcast to who only counts them. */
 const NOTHING = { topic: "", epoch: "", time: 0, decode: () => undefined } as const;
 
@@ -71,28 +65,10 @@ export interface PublishOptions extends WaitOptions {
 }
 
 /** A client that also subscribes and publishes. */
-export class PubSubClient<A extends ApiShape = ApiShape> extends StreamingClient<A> {
-  readonly #password: string | undefined;
-  readonly #topics = new Map<string, Topic>();
-  readonly #link: TopicLink = {
-    member: crypto.getRandomValues(new Uint32Array(4)).join("-"),
-    tell: (...told) => this.#tell(...told),
-    ready: () => this.ready,
-    forget: (topic) => this.#topics.delete(topic),
-    report: (error) => this.report(error),
-  };
-  // The server's broadcasts are the log of a topic that has no name; their messages are notifies.
-  readonly #broadcasts: Topic = this.#topic("");
-  // Those that hello listed, in order; the answer is in the same.
-  #listed: Topic[] = [];
-
-  /** @internal */
-  constructor(url: string, Socket: SocketConstructor, options: ConnectOptions) {
-    super(url, Socket, options);
-    this.#password = options.password;
-    this.#broadcasts.join(() => {}, {}).on("gap", (gap) => void this.emit("gap", gap));
-  }
-
+export interface PubSubClient<A extends ApiShape = ApiShape>
+  extends Client<A>,
+    StreamingClient,
+    CodingClient {
   /**
    * Subscribes a topic; messages go to the handler, and to who iterates the subscription. Several
    * subscriptions of one topic are one to the server.
@@ -108,216 +84,201 @@ export class PubSubClient<A extends ApiShape = ApiShape> extends StreamingClient
     topic: T,
     options?: SubscribeOptions,
   ): Subscription<Topics<A>[T]>;
-  subscribe(
-    name: string,
-    handlerOrOptions?: MessageHandler | SubscribeOptions,
-    options: SubscribeOptions = {},
-  ): Subscription {
-    if (this.state === "closed") throw new ArpcError("unavailable", "the client is closed");
-    encodeTopic(name);
-    const topic = this.#topic(name);
-    return typeof handlerOrOptions === "function"
-      ? topic.join(handlerOrOptions, options)
-      : topic.join(undefined, handlerOrOptions ?? options);
-  }
 
   /**
    * Publishes to a topic; resolves when the server has taken it, with its place in the log (none,
    * at a server without logs or to `one`). While there is no connection it waits, within its
    * timeout. Rejects as {@link Client.call} does. Nothing is ever published twice by itself.
    */
-  async publish<T extends Name<Topics<A>>>(
+  publish<T extends Name<Topics<A>>>(
     topic: T,
     data: Topics<A>[T],
-    options: PublishOptions = {},
-  ): Promise<Position> {
-    const { key, echo, one, ...wait } = options;
-    const { kind, bytes } = this.encode(data);
-    const body = encodeWithOptions(bytes, { topic, key, echo, one });
-    const copy = body.subarray(0, bytes.length);
-    encodeTopic(topic);
-    const answer = await this.request(
-      METHOD_PUBLISH,
-      { kind, bytes: body },
-      {
-        ...wait,
-        // What the server knows is not known before there is a connection.
-        recode: (conn) =>
-          conn.has("topics")
-            ? undefined
-            : [
-                one ? ROUTE_PUBLISH_TO_ONE : ROUTE_PUBLISH,
-                publication(topic, { kind, bytes: copy }),
-              ],
-      },
-    );
-    const { method, body: position } = checked(answer);
-    if (one || method !== METHOD_PUBLISH) return { epoch: "", offset: 0 };
-    return toPosition(decodeObject(position));
-  }
+    options?: PublishOptions,
+  ): Promise<Position>;
 
   /**
    * Gets a part of what a topic's log holds, without a subscription. Rejects as
    * {@link Client.call} does; a server without logs knows no such method.
    */
-  async history<T extends Name<Topics<A>>>(
+  history<T extends Name<Topics<A>>>(
     topic: T,
-    { after, before, limit, as, ...wait }: HistoryOptions & CallOptions = {},
-  ): Promise<History<Topics<A>[T]>> {
-    const answer = await this.#query(METHOD_HISTORY, { topic, after, before, limit }, wait);
-    const history = decodeHistory(answer, (frame, epoch) => {
-      const { decode, ...message } = this.#read(frame);
-      try {
-        return { ...message, epoch, data: decode(as) };
-      } catch (error) {
-        // One that nobody can read does not hide the others.
-        this.report(error);
-        return undefined;
-      }
-    });
-    return history as History<Topics<A>[T]>;
-  }
+    options?: HistoryOptions & CallOptions,
+  ): Promise<History<Topics<A>[T]>>;
 
   /** Gets who is present in a topic, without a subscription. Rejects as {@link Client.call} does. */
-  async presence(topic: Name<Topics<A>>, options: WaitOptions = {}): Promise<Presence> {
-    return toPresence(decodeObject(await this.#query(METHOD_PRESENCE, { topic }, options)));
-  }
+  presence(topic: Name<Topics<A>>, options?: WaitOptions): Promise<Presence>;
+}
 
-  /** @internal */
-  protected override hello(token: string | undefined): Hello {
-    const hello = super.hello(token);
-    for (const topic of this.#topics.values()) topic.disconnected(false);
-    // Where there is a password the others are refused until it was told.
-    this.#listed = [...this.#topics.values()].slice(
-      0,
-      this.#password === undefined ? MAX_LISTED : 1,
-    );
-    const topics = this.#listed.map((topic) => topic.ask());
-    const said = { ...hello, caps: [...hello.caps, "topics"], topics };
-    // Those there is no room for are subscribed later.
-    while (topics.length > 1 && encodeText(JSON.stringify(said)).length > MAX_HELLO)
-      topics.length >>= 1;
-    return said;
-  }
+/** Adds topics to a client. */
+export function addTopics(engine: Engine, client: object, { password }: ConnectOptions): Part {
+  const { request, report, emit } = engine;
+  const topics = new Map<string, Topic>();
+  const link: TopicLink = {
+    member: crypto.getRandomValues(new Uint32Array(4)).join("-"),
+    ready: () => ready(engine),
+    forget: (topic) => topics.delete(topic),
+    report,
+    async tell(conn, isJoin, body, settle) {
+      const isKnown = conn.knows("topics");
+      const [join, leave] = isKnown ? ["arpc.subscribe", "arpc.unsubscribe"] : ["in_S", "in_U"];
+      const payload = isKnown
+        ? encodeBody(body, json)
+        : publication(body["topic"] as string, emptyPayload);
+      const answered = (answer: Frame): void => {
+        if (!(answer.flag & FLAG_ERROR)) settle(isKnown ? decodeObject(answer.body) : null);
+      };
+      const options = { conn, outside: isKnown, answered };
+      checked(await request(isJoin ? join : leave, payload, options));
+    },
+  };
+  const topicOf = (name: string): Topic => {
+    const topic = topics.get(name) ?? createTopic(name, link);
+    topics.set(name, topic);
+    return topic;
+  };
+  // The server's broadcasts are the log of a topic that has no name; their messages are notifies.
+  const broadcasts = topicOf("");
+  broadcasts.join(() => {}, {}).on("gap", (gap) => void emit("gap", gap));
+  // Those that hello listed, in order; the answer is in the same.
+  let listed: Topic[] = [];
 
-  /** @internal */
-  protected override agreed(conn: Conn): void {
-    super.agreed(conn);
-    const { topics } = conn.agreed.answer;
-    const answers: unknown[] = conn.has("topics") && Array.isArray(topics) ? topics : [];
-    for (const [i, listed] of this.#listed.splice(0).entries())
-      listed.answered(answers[i] ?? undefined);
-  }
-
-  /** @internal */
-  protected override greet(conn: Conn): Promise<void> | undefined {
-    const password = this.#password;
-    return password === undefined ? undefined : this.#authenticate(password, conn);
-  }
-
-  /** @internal */
-  protected override opened(): void {
-    super.opened();
-    this.#listed = [];
-    for (const topic of this.#topics.values()) void topic.sync();
-  }
-
-  /** @internal */
-  protected override lost(): void {
-    super.lost();
-    const isFinal = this.state === "closed";
-    for (const topic of this.#topics.values()) topic.disconnected(isFinal);
-  }
-
-  /** @internal */
-  protected override take(frame: Frame, conn: Conn): boolean {
-    const { cmd, flag, method, seq } = frame;
-    if ((cmd & CMD_MASK) !== CMD_NOTIFY) return super.take(frame, conn);
-    const isOutside = (flag & FLAG_OUTSIDE) > 0;
-    const isLogged = isOutside && conn.has("topics");
-    const isOurs = method.startsWith(PROTOCOL_PREFIX);
-    // Before hello is answered the place of what is in a log is not known.
-    if (isOutside && !isOurs && this.#listed.length > 0) return true;
-    try {
-      if (method === ROUTE_PUBLISH) {
-        const delivery = this.#read(frame);
-        const topic = this.#topics.get(delivery.topic);
-        if (isLogged) topic?.push(delivery);
-        else topic?.deliver(delivery);
-      } else if (isLogged && method === METHOD_TOPIC) {
-        this.#event(decodeObject(frame.body));
-      } else {
-        const offset = Number(seq);
-        return isLogged && !isOurs && !this.#broadcasts.push({ ...NOTHING, offset });
-      }
-    } catch (cause) {
-      this.report(new ArpcError("data_loss", "bad publication", { cause }));
-    }
-    return true;
-  }
-
-  #event(body: Body): void {
+  const query = async (method: string, body: Members, options: WaitOptions): Promise<Uint8Array> =>
+    checked(await request(method, encodeBody(body, json), options)).body;
+  /** The publication in a frame. @throws RangeError when there is none. */
+  const read = ({ flag, seq, body }: Frame): Delivery => {
+    const { topic, data, time } = decodePublication(body);
+    const decode: Delivery["decode"] = (as) => engine.fromBody(data, flag, as);
+    return { topic, epoch: "", offset: Number(seq), time, decode };
+  };
+  const event = (body: Members): void => {
     const { topic: name, event } = body;
-    const topic = this.#topics.get(name as string);
+    const topic = topics.get(name as string);
     if (event !== "subscribed") {
       topic?.event(body);
       return;
     }
     encodeTopic(String(name));
-    const joined = topic ?? this.#topic(String(name));
+    const joined = topic ?? topicOf(String(name));
     if (!joined.joined(body)) return;
-    this.emit("subscribed", joined.name);
+    emit("subscribed", joined.name);
     // Whom nobody subscribed is left.
     void joined.sync();
-  }
+  };
 
-  /** The publication in a frame. @throws RangeError when there is none. */
-  #read(frame: Frame): Delivery {
-    const { topic, data, time } = decodePublication(frame.body);
-    const decode: Delivery["decode"] = (as) => this.decode(data, frame.flag, as);
-    return { topic, epoch: "", offset: Number(frame.seq), time, decode };
-  }
+  const added: Omit<PubSubClient, keyof Client | keyof StreamingClient | keyof CodingClient> = {
+    subscribe(
+      name: string,
+      handlerOrOptions?: MessageHandler | SubscribeOptions,
+      options: SubscribeOptions = {},
+    ) {
+      if (engine.state === "closed") throw new ArpcError("unavailable", "client closed");
+      encodeTopic(name);
+      const topic = topicOf(name);
+      return typeof handlerOrOptions === "function"
+        ? topic.join(handlerOrOptions, options)
+        : topic.join(undefined, handlerOrOptions ?? options);
+    },
+    async publish(topic, data, options = {}) {
+      const { key, echo, one, ...wait } = options;
+      const { kind, bytes } = engine.toPayload(data);
+      const body = encodeWithOptions(bytes, { topic, key, echo, one });
+      const copy = body.subarray(0, bytes.length);
+      encodeTopic(topic);
+      // What the server knows is not known before there is a connection.
+      const recode = (conn: Conn): [string, Payload] | undefined =>
+        conn.knows("topics")
+          ? undefined
+          : [one ? "in_P1" : ROUTE_PUBLISH, publication(topic, { kind, bytes: copy })];
+      const answer = await request(METHOD_PUBLISH, { kind, bytes: body }, { ...wait, recode });
+      const { method, body: position } = checked(answer);
+      if (one || method !== METHOD_PUBLISH) return { epoch: "", offset: 0 };
+      return toPosition(decodeObject(position), true);
+    },
+    async history(topic, { after, before, limit, as, ...wait } = {}) {
+      const answer = await query("arpc.history", { topic, after, before, limit }, wait);
+      return decodeHistory(answer, (frame, epoch) => {
+        const { decode, ...message } = read(frame);
+        try {
+          return { ...message, epoch, data: decode(as) };
+        } catch (error) {
+          // One that nobody can read does not hide the others.
+          report(error);
+          return undefined;
+        }
+      });
+    },
+    async presence(topic, options = {}) {
+      return toPresence(decodeObject(await query("arpc.presence", { topic }, options)));
+    },
+  };
+  Object.assign(client, added);
+  return {
+    say(said) {
+      for (const topic of topics.values()) topic.disconnected(false);
+      // Where there is a password the others are refused until it was told.
+      listed = [...topics.values()].slice(0, password === undefined ? MAX_LISTED : 1);
+      const asked = listed.map((topic) => topic.ask());
+      said.caps.push("topics");
+      said["topics"] = asked;
+      // Those there is no room for are subscribed later.
+      while (asked.length > 1 && encodeText(JSON.stringify(said)).length > MAX_HELLO)
+        asked.length >>= 1;
+    },
+    agreed(conn) {
+      const answered = conn.knows("topics") && conn.helloAnswer?.["topics"];
+      const answers: unknown[] = Array.isArray(answered) ? answered : [];
+      for (const [i, topic] of listed.splice(0).entries()) topic.answered(answers[i] ?? undefined);
+    },
+    /** A refusal leaves the connection usable: what needed the password is refused for itself. */
+    greet: (conn) => (password === undefined ? undefined : authenticate(engine, password, conn)),
+    opened() {
+      listed = [];
+      for (const topic of topics.values()) void topic.sync();
+    },
+    lost() {
+      for (const topic of topics.values()) topic.disconnected(engine.state === "closed");
+    },
+    take(frame, conn) {
+      const { cmd, flag, method, seq, body } = frame;
+      if ((cmd & CMD_MASK) !== CMD_NOTIFY) return false;
+      const isOutside = (flag & FLAG_OUTSIDE) > 0;
+      const isLogged = isOutside && conn.knows("topics");
+      const isOurs = method.startsWith(PROTOCOL_PREFIX);
+      // Before hello is answered the place of what is in a log is not known.
+      if (isOutside && !isOurs && listed.length > 0) return true;
+      try {
+        if (method === ROUTE_PUBLISH) {
+          const delivery = read(frame);
+          const topic = topics.get(delivery.topic);
+          if (isLogged) topic?.push(delivery);
+          else topic?.deliver(delivery);
+        } else if (isLogged && method === "arpc.topic") {
+          event(decodeObject(body));
+        } else {
+          const offset = Number(seq);
+          return isLogged && !isOurs && !broadcasts.push({ ...NOTHING, offset });
+        }
+      } catch (cause) {
+        report(new ArpcError("data_loss", "bad publication", { cause }));
+      }
+      return true;
+    },
+  };
+}
 
-  async #query(method: string, body: Body, options: WaitOptions): Promise<Uint8Array> {
-    return checked(await this.request(method, encodeBody(body, json), options)).body;
-  }
-
-  /** A refusal leaves the connection usable: what needed the password is refused for itself. */
-  async #authenticate(password: string, conn: Conn): Promise<void> {
-    const payload = { kind: KIND_TEXT, bytes: encodeText(password) } as const;
-    try {
-      const options = { timeout: this.settings.connectTimeout, conn };
-      checked(await this.request(ROUTE_AUTHENTICATE, payload, options));
-    } catch (error) {
-      const refusal = ArpcError.from(error);
-      if (!refusal.remote) throw refusal;
-      this.report(refusal);
-    }
-  }
-
-  async #tell(...[conn, isJoin, body, settle]: Parameters<TopicLink["tell"]>): Promise<void> {
-    const isKnown = conn.has("topics");
-    const answered = (answer: Frame): void => {
-      if (!(answer.flag & FLAG_ERROR)) settle(isKnown ? decodeObject(answer.body) : null);
-    };
-    const answer = isKnown
-      ? this.request(isJoin ? METHOD_SUBSCRIBE : METHOD_UNSUBSCRIBE, encodeBody(body, json), {
-          conn,
-          outside: true,
-          answered,
-        })
-      : this.request(
-          isJoin ? ROUTE_SUBSCRIBE : ROUTE_UNSUBSCRIBE,
-          publication(body["topic"] as string, emptyPayload),
-          { conn, answered },
-        );
-    checked(await answer);
-  }
-
-  #topic(name: string): Topic {
-    const topic = this.#topics.get(name) ?? new Topic(name, this.#link);
-    this.#topics.set(name, topic);
-    return topic;
+/** Tells the password. Rejects unless the server answers. */
+async function authenticate(
+  { request, settings, report }: Engine,
+  password: string,
+  conn: Conn,
+): Promise<void> {
+  const payload = { kind: KIND_TEXT, bytes: encodeText(password) } as const;
+  try {
+    checked(await request("in_A", payload, { timeout: settings.connectTimeout, conn }));
+  } catch (error) {
+    const refusal = ArpcError.from(error);
+    if (!refusal.remote) throw refusal;
+    report(refusal);
   }
 }
 

@@ -1,10 +1,8 @@
 import type { Conn } from "./conn.ts";
 import { ArpcError } from "./errors.ts";
+import { MAX_OVER } from "./limits.ts";
 import { encodeError } from "./structured.ts";
 import { CMD_STREAM, encodeFrame, type Frame, STREAM_END, STREAM_OPENER } from "./wire.ts";
-
-/** Most streams of the peer that are remembered after their end. */
-const MAX_OVER = 256;
 
 /** Remembers a stream of the peer's as over, so that a late frame does not open it again. */
 export function markOver({ over }: Conn, id: bigint): void {
@@ -24,6 +22,6 @@ export function refuseStream(
 ): void {
   if (!(cmd & STREAM_OPENER) || conn.over.has(seq)) return;
   markOver(conn, seq);
-  const content = conn.has("errors") ? encodeError(error, true) : {};
-  conn.send(encodeFrame({ cmd: CMD_STREAM | STREAM_END, method, seq, ...content }));
+  const content = conn.knows("errors") ? encodeError(error, true) : {};
+  conn.transmit(encodeFrame({ cmd: CMD_STREAM | STREAM_END, method, seq, ...content }));
 }

@@ -1,7 +1,8 @@
 import { type BodyKind, decodeObject, encodeBody, json } from "./codec.ts";
-import { Emitter } from "./emitter.ts";
+import { createEmitter, type Emitter } from "./emitter.ts";
 import { ArpcError } from "./errors.ts";
-import { Cursor, type Gap, type Position } from "./position.ts";
+import { isPromise } from "./handler.ts";
+import { type Cursor, type Gap, type Position, seek } from "./position.ts";
 import type { Member, PresenceEvents } from "./presence.ts";
 
 /** One publication, as a subscriber gets it. */
@@ -108,202 +109,176 @@ export interface Delivery extends Omit<Message, "data"> {
 
 type Result = IteratorResult<Message, undefined>;
 
-const done = async (): Promise<IteratorReturnResult<undefined>> => ({
-  value: undefined,
-  done: true,
-});
-
 /** What a subscription needs of the topic it belongs to. */
 export interface SubscriptionOwner {
   readonly name: string;
-  readonly members: readonly Member[];
+  readonly roster: { readonly members: readonly Member[] };
   leave(subscription: TopicSubscription): Promise<void>;
   report(error: unknown): void;
 }
 
-/** The subscription of one subscriber, and its iterator. */
-export class TopicSubscription implements Subscription, AsyncIterator<Message, undefined> {
-  readonly topic: string;
-  readonly ready: Promise<void>;
-  readonly #owner: SubscriptionOwner;
-  readonly #handler: MessageHandler | undefined;
-  readonly #capacity: number;
-  readonly #last: number;
+/** The subscription of one subscriber, as its topic sees it. */
+export interface TopicSubscription extends Subscription {
   readonly emitter: Emitter<SubscriptionEvents>;
   readonly options: SubscribeOptions;
   /** Its part of what the server is asked. */
   readonly presence: object | undefined;
   /** Behind the last message it got. Without an epoch the server has to say where it begins. */
-  readonly cursor: Cursor = new Cursor();
+  readonly cursor: Cursor;
   /** Whether the server is still to be asked for what it begins with. */
   isUnasked: boolean;
-  #state: SubscriptionState = "subscribing";
-  #confirm!: () => void;
-  #refuse!: (error: ArpcError) => void;
-
-  // Iterator state. Either messages wait for next(), or next() waits for messages.
-  readonly #messages: Message[] = [];
-  readonly #waiting: Array<(result: Result | Promise<Result>) => void> = [];
-  #buffering: boolean;
-  // What next() says when it is closed and nothing waits.
-  #end: () => Promise<Result> = done;
-
-  constructor(
-    owner: SubscriptionOwner,
-    handler: MessageHandler | undefined,
-    options: SubscribeOptions,
-  ) {
-    const { since, last = 0, presence, buffer = 1024 } = options;
-    this.topic = owner.name;
-    this.#owner = owner;
-    this.#handler = handler;
-    this.#capacity = buffer;
-    this.#last = last;
-    this.#buffering = handler === undefined;
-    this.emitter = new Emitter((error) => owner.report(error));
-    this.options = options;
-    if (presence) {
-      // A copy: what the application does to its own later is not told.
-      const { info } = Object(presence);
-      this.presence = { presence: true, ...decodeObject(encodeBody({ info }, json).bytes) };
-    }
-    if (since) this.cursor.seek(since);
-    this.isUnasked = this.cursor.epoch !== "" || last > 0;
-    this.ready = new Promise((resolve, reject) => {
-      this.#confirm = resolve;
-      this.#refuse = reject;
-    });
-    // Nobody has to wait for it: a refusal is told by the state too.
-    this.ready.catch(() => {});
-  }
-
-  get state(): SubscriptionState {
-    return this.#state;
-  }
-
-  get position(): Position {
-    const next = this.#messages.find(({ epoch }) => epoch);
-    return next ? { epoch: next.epoch, offset: next.offset - 1 } : this.cursor.position;
-  }
-
-  get members(): readonly Member[] {
-    return this.#owner.members;
-  }
-
   /** How many publications it begins with; 0 once it knows where it is. */
-  get last(): number {
-    return this.cursor.epoch ? 0 : this.#last;
-  }
-
-  on<E extends keyof SubscriptionEvents>(
-    event: E,
-    listener: (...args: SubscriptionEvents[E]) => void,
-  ): () => void {
-    return this.emitter.on(event, listener);
-  }
-
-  unsubscribe(): Promise<void> {
-    if (this.#state === "closed") return Promise.resolve();
-    this.close();
-    return this.#owner.leave(this);
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    this.#buffering = true;
-    return this;
-  }
-
-  async next(): Promise<Result> {
-    const value = this.#messages.shift();
-    if (value) return { value, done: false };
-    if (this.#state === "closed") return this.#end();
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  return(): Promise<IteratorReturnResult<undefined>> {
-    this.#messages.length = 0;
-    this.#end = done;
-    // The loop does not wait for the server.
-    void this.unsubscribe();
-    return done();
-  }
-
+  last(): number;
   /** Hands a message to the handler and to the iterator, unless it had it. Never throws. */
-  deliver(delivery: Delivery): void {
-    const { topic, epoch, offset, time } = delivery;
-    if (epoch) {
-      if (offset <= this.cursor.offset) return;
-      this.cursor.offset = offset;
-    }
-    try {
-      const message = { topic, epoch, offset, time, data: delivery.decode(this.options.as) };
-      if (this.#buffering) this.#buffer(message);
-      const done = this.#handler?.(message);
-      done?.catch((error: unknown) => this.#owner.report(error));
-    } catch (error) {
-      this.#owner.report(error);
-    }
-  }
-
+  deliver(delivery: Delivery): void;
   /**
    * The server confirmed: pushes come from behind a place on. Who has no place of its own begins
    * there, or nearer to the newest.
    */
-  begin({ epoch, offset }: Position, newest: number, isReset: boolean): void {
-    const first = Math.max(offset, newest - this.last);
-    this.seek({ epoch, offset: this.cursor.epoch ? offset : first }, isReset);
-    this.confirm("subscribed");
-  }
-
-  /** What lies before a place is not coming any more, as {@link Cursor.seek} has it. */
-  seek(to: Position, isReset: boolean, isSkipped?: boolean): void {
-    const gap = this.cursor.seek(to, isReset, isSkipped);
-    if (gap) this.emitter.emit("gap", gap);
-  }
-
+  begin(place: Position, newest: number, isReset: boolean): void;
+  /** What lies before a place is not coming any more, as {@link seek} has it. */
+  seek(to: Position, isReset: boolean, isSkipped?: boolean): void;
   /** The connection is gone. */
-  suspend(): void {
-    const { recover } = this.options;
-    if (recover === false && this.#state === "subscribed") this.cursor.epoch = "";
-    this.confirm("subscribing");
-  }
-
-  /** The server confirmed, or the connection with that confirmation is gone. */
-  confirm(state: "subscribing" | "subscribed"): void {
-    if (this.#state === state || this.#state === "closed") return;
-    this.#state = state;
-    if (state === "subscribed") this.#confirm();
-    this.emitter.emit("state", state, undefined);
-  }
-
+  suspend(): void;
   /** Ends it; without an error at the application's will. Does not tell the owner. */
-  close(error?: ArpcError): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#refuse(error ?? new ArpcError("canceled", `unsubscribed from ${this.topic}`));
-    if (error) this.#end = () => this.#fail(error);
-    for (const resolve of this.#waiting.splice(0)) resolve(this.#end());
-    this.emitter.emit("state", "closed", error);
-    this.emitter.clear();
-  }
+  close(error?: ArpcError): void;
+}
 
-  /** The error is told once. */
-  #fail(error: ArpcError): Promise<Result> {
-    this.#end = done;
-    return Promise.reject(error);
-  }
+/** Makes a subscription, and its iterator. */
+export function createSubscription(
+  owner: SubscriptionOwner,
+  handler: MessageHandler | undefined,
+  options: SubscribeOptions,
+): TopicSubscription {
+  const { name: topic, report } = owner;
+  const { since, last = 0, presence, buffer = 1024, as, recover } = options;
+  const emitter = createEmitter<SubscriptionEvents>(report);
+  const cursor: Cursor = { epoch: "", offset: 0, ...since };
+  let state: SubscriptionState = "subscribing";
+  let confirm!: () => void;
+  let refuse!: (error: ArpcError) => void;
+  const ready = new Promise<void>((resolve, reject) => {
+    confirm = resolve;
+    refuse = reject;
+  });
+  // Nobody has to wait for it: a refusal is told by the state too.
+  ready.catch(() => {});
 
-  #buffer(value: Message): void {
-    const waiting = this.#waiting.shift();
-    if (waiting) {
-      waiting({ value, done: false });
-      return;
+  // Either messages wait for next(), or next() waits for messages.
+  const messages: Message[] = [];
+  const waiting: Array<(result: Result | Promise<Result>) => void> = [];
+  let isBuffering = !handler;
+  // Why it ended, until the iterator told it.
+  let failure: ArpcError | undefined;
+  const finish = async (): Promise<IteratorReturnResult<undefined>> => {
+    const error = failure;
+    failure = undefined;
+    if (error) throw error;
+    return { value: undefined, done: true };
+  };
+  const keep = (value: Message): void => {
+    const next = waiting.shift();
+    if (next) next({ value, done: false });
+    else if (messages.length < buffer) messages.push(value);
+    else {
+      subscription.close(new ArpcError("resource_exhausted", `over ${buffer} messages`));
+      void owner.leave(subscription);
     }
-    if (this.#messages.length < this.#capacity) {
-      this.#messages.push(value);
-      return;
-    }
-    this.close(new ArpcError("resource_exhausted", `over ${this.#capacity} messages wait`));
-    void this.#owner.leave(this);
-  }
+  };
+  const setState = (next: SubscriptionState, error?: ArpcError): void => {
+    if (state === next || state === "closed") return;
+    state = next;
+    if (state === "subscribed") confirm();
+    emitter.emit("state", state, error);
+  };
+
+  const iterator: AsyncIterator<Message, undefined> = {
+    async next() {
+      const value = messages.shift();
+      if (value) return { value, done: false };
+      if (state === "closed") return finish();
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+    return() {
+      messages.length = 0;
+      failure = undefined;
+      // The loop does not wait for the server.
+      void subscription.unsubscribe();
+      return finish();
+    },
+  };
+  const subscription: TopicSubscription = {
+    topic,
+    ready,
+    emitter,
+    options,
+    cursor,
+    // A copy: what the application does to its own later is not told.
+    presence: presence
+      ? {
+          presence: true,
+          ...decodeObject(encodeBody({ info: Object(presence).info }, json).bytes),
+        }
+      : undefined,
+    isUnasked: cursor.epoch !== "" || last > 0,
+    get state() {
+      return state;
+    },
+    get position() {
+      const next = messages.find(({ epoch }) => epoch);
+      return next ? { epoch: next.epoch, offset: next.offset - 1 } : { ...cursor };
+    },
+    get members() {
+      return owner.roster.members;
+    },
+    on: emitter.on,
+    async unsubscribe() {
+      if (state === "closed") return;
+      subscription.close();
+      await owner.leave(subscription);
+    },
+    [Symbol.asyncIterator]() {
+      isBuffering = true;
+      return iterator;
+    },
+    last: () => (cursor.epoch ? 0 : last),
+    deliver({ decode, ...rest }) {
+      const { epoch, offset } = rest;
+      if (epoch) {
+        if (offset <= cursor.offset) return;
+        cursor.offset = offset;
+      }
+      try {
+        const message = { ...rest, data: decode(as) };
+        if (isBuffering) keep(message);
+        const handled: unknown = handler?.(message);
+        if (isPromise(handled)) handled.then(undefined, report);
+      } catch (error) {
+        report(error);
+      }
+    },
+    begin({ epoch, offset }, newest, isReset) {
+      const first = Math.max(offset, newest - subscription.last());
+      subscription.seek({ epoch, offset: cursor.epoch ? offset : first }, isReset);
+      setState("subscribed");
+    },
+    seek(...to) {
+      const gap = seek(cursor, ...to);
+      if (gap) emitter.emit("gap", gap);
+    },
+    suspend() {
+      if (recover === false && state === "subscribed") cursor.epoch = "";
+      setState("subscribing");
+    },
+    close(error) {
+      if (state === "closed") return;
+      failure = error;
+      refuse(error ?? new ArpcError("canceled", `unsubscribed`));
+      const left = waiting.splice(0);
+      setState("closed", error);
+      for (const next of left) next(finish());
+      emitter.clear();
+    },
+  };
+  return subscription;
 }

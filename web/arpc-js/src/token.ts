@@ -14,18 +14,23 @@ export function askOnce(
 ): (timer: Timer) => Promise<string> {
   let asking: Promise<string> | undefined;
   const ask = async (): Promise<string> => (typeof provider === "function" ? provider() : provider);
-  const forget = (): void => {
-    asking = undefined;
-  };
   return (timer) => {
-    asking ??= ask().finally(forget);
+    asking ??= ask();
     const answer = asking;
+    const forget = (): void => {
+      if (asking === answer) asking = undefined;
+    };
     return new Promise<string>((resolve, reject) => {
-      timer.set(timeout, () => {
-        if (asking === answer) forget();
+      timer(timeout, () => {
+        forget();
         reject(new ArpcError("deadline_exceeded", "no token in time"));
       });
-      answer.finally(() => timer.clear()).then(resolve, reject);
+      answer
+        .finally(() => {
+          forget();
+          timer();
+        })
+        .then(resolve, reject);
     });
   };
 }

@@ -7,6 +7,8 @@
 
 /** Bytes of a frame's header. */
 export const HEADER_LENGTH = 16;
+/** How many bytes longer than the limit a frame may be that went through coders. */
+export const MAX_CODED_EXTRA = 256;
 /** Most bytes of UTF-8 a method may have. */
 export const MAX_METHOD_LENGTH = 127;
 
@@ -98,9 +100,6 @@ export class FrameError extends Error {
   }
 }
 
-/** How much longer than the limit a frame may be that went through coders. */
-export const MAX_CODED_EXTRA = 256;
-
 /** No bytes at all. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
@@ -140,22 +139,19 @@ export function encodeFrame({
   const name = encodeName(method);
   const length = name.length + body.length;
   checkMethod(cmd, name.length, length);
+  const bytes = new Uint8Array(HEADER_LENGTH + length);
+  const header = new DataView(bytes.buffer);
   header.setUint32(0, length, true);
   header.setUint32(4, (cmd << 8) | (flag << 16) | (name.length << 24), true);
   header.setBigUint64(8, seq, true);
-  const bytes = new Uint8Array(HEADER_LENGTH + length);
-  bytes.set(headerBytes);
   bytes.set(name, HEADER_LENGTH);
   bytes.set(body, HEADER_LENGTH + name.length);
   return bytes;
 }
 
-// What is written last, before it is copied: a view of each frame's own costs more than the frame.
-const headerBytes: Uint8Array = new Uint8Array(HEADER_LENGTH);
-const header = new DataView(headerBytes.buffer);
-// The bytes of the methods in use.
 const names = new Map<string, Uint8Array>();
 
+/** The bytes of a method, kept: encoding them again takes as long as all the rest of a frame. */
 function encodeName(method: string): Uint8Array {
   let name = names.get(method);
   if (!name) {
@@ -169,18 +165,18 @@ function encodeName(method: string): Uint8Array {
 
 /** Takes the kind out of an encoded frame, for a peer that does not know kinds. */
 export function eraseKind(frame: Uint8Array): void {
-  frame.set([(frame[6] ?? 0) & ~KIND_MASK], 6);
+  frame[6] = (frame[6] as number) & ~KIND_MASK;
 }
 
-/** Commands 4, 5, 7, 8 and 9 have no method, 1, 2, 3 and 6 have one; what others have is theirs. */
+/** Whether each command has a method; those that are not listed may. */
+const HAS_METHOD = [undefined, true, true, true, false, false, true, false, false, false];
+
 function checkMethod(cmd: number, methodLength: number, bodyLength: number): void {
   if (methodLength > MAX_METHOD_LENGTH) throw new FrameError("method_too_long");
   if (methodLength > bodyLength) throw new FrameError("method_overrun");
-  const command = cmd & CMD_MASK;
-  if (command < CMD_REQUEST || command > CMD_CONFIRM) return;
-  const isControl = command > CMD_NOTIFY && command !== CMD_STREAM;
-  if (isControl && methodLength > 0) throw new FrameError("method_unexpected");
-  if (!isControl && methodLength === 0) throw new FrameError("method_missing");
+  const has = HAS_METHOD[cmd & CMD_MASK];
+  if (has === false && methodLength > 0) throw new FrameError("method_unexpected");
+  if (has && methodLength === 0) throw new FrameError("method_missing");
 }
 
 function decodeMethod(bytes: Uint8Array): string {
@@ -196,98 +192,82 @@ function decodeMethod(bytes: Uint8Array): string {
  * Cuts a byte stream, given in any split, into frames. What it holds is at most twice what arrived
  * and was not read yet, whatever a header claims; a chunk of whole frames is never copied.
  */
-export class FrameDecoder {
-  /** The bits of the coders whose frames are taken. */
-  coders = 0;
-  readonly #limit: number;
-  // The unread bytes are #buffer[#start, #end). Frames handed out lie before #start, so appending
-  // at #end never changes them.
-  #buffer: Uint8Array = EMPTY;
-  #start = 0;
-  #end = 0;
-  #fault: FrameError | undefined;
-
-  /** @param limit most bytes a frame may have after its header (method and body). */
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
+export interface FrameDecoder {
   /** Takes the next bytes of the stream. They are retained, not copied: do not change them. */
-  push(chunk: Uint8Array): void {
-    const unread = this.#end - this.#start;
-    if (unread === 0) {
-      this.#buffer = chunk;
-      this.#start = 0;
-      this.#end = chunk.length;
-      return;
-    }
-    const end = this.#end + chunk.length;
-    if (end > this.#buffer.length) {
-      // Doubling: linear in what arrived.
-      const grown = new Uint8Array(2 * (unread + chunk.length));
-      grown.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = grown;
-      this.#start = 0;
-      this.#end = unread;
-    }
-    this.#buffer.set(chunk, this.#end);
-    this.#end += chunk.length;
-  }
-
+  push(chunk: Uint8Array): void;
   /**
    * The next whole frame, or undefined when more bytes are needed. Each frame consumes at least
    * {@link HEADER_LENGTH} bytes.
-   * @throws FrameError on bytes that are no frame, and the same one ever after.
+   * @param coders the bits of the coders whose frames are taken.
+   * @throws FrameError on bytes that are no frame, and the same ever after.
    */
-  next(): Frame | undefined {
-    if (this.#fault) throw this.#fault;
-    try {
-      return this.#next();
-    } catch (error) {
-      this.#fault = error as FrameError;
-      this.#buffer = EMPTY;
-      throw error;
-    }
-  }
+  next(coders?: number): Frame | undefined;
+}
 
-  #next(): Frame | undefined {
-    const unread = this.#end - this.#start;
-    if (unread < HEADER_LENGTH) return undefined;
-    const { buffer, byteOffset } = this.#buffer;
-    const header = new DataView(buffer, byteOffset + this.#start, HEADER_LENGTH);
-    const length = header.getUint32(0, true);
-    const cmd = header.getUint8(5);
-    const flag = header.getUint8(6);
-    const methodLength = header.getUint8(7);
-    const coders = header.getUint8(4);
+/** @param limit most bytes a frame may have after its header (method and body). */
+export function frameDecoder(limit: number): FrameDecoder {
+  // The unread bytes are buffer[start, end). Frames handed out lie before start, so appending at
+  // end never changes them.
+  let buffer = EMPTY;
+  let start = 0;
+  let end = 0;
+
+  const push = (chunk: Uint8Array): void => {
+    const unread = end - start;
+    if (unread === 0) {
+      buffer = chunk;
+      start = 0;
+      end = chunk.length;
+      return;
+    }
+    if (end + chunk.length > buffer.length) {
+      // Doubling: linear in what arrived.
+      const grown = new Uint8Array(2 * (unread + chunk.length));
+      grown.set(buffer.subarray(start, end));
+      buffer = grown;
+      start = 0;
+      end = unread;
+    }
+    buffer.set(chunk, end);
+    end += chunk.length;
+  };
+
+  const next = (allowed = 0): Frame | undefined => {
+    const from = start + HEADER_LENGTH;
+    if (end < from) return undefined;
+    const view = new DataView(buffer.buffer, buffer.byteOffset + start);
+    const length = view.getUint32(0, true);
+    const coders = view.getUint8(4);
+    const cmd = view.getUint8(5);
+    const flag = view.getUint8(6);
+    const methodLength = view.getUint8(7);
+    const seq = view.getBigUint64(8, true);
     // What coders add does not count: once decoded a frame is held to the limit again.
-    const extra = coders & this.coders ? MAX_CODED_EXTRA : 0;
-    if (length > this.#limit + extra) throw new FrameError("body_too_long");
-    if (coders & ~this.coders) throw new FrameError("coder_unknown");
-    if (coders) return this.#nextCoded(coders, length);
+    if (length > limit + (coders & allowed ? MAX_CODED_EXTRA : 0)) {
+      throw new FrameError("body_too_long");
+    }
+    if (coders & ~allowed) throw new FrameError("coder_unknown");
+    const to = from + length;
+    // Of a coded frame only the length can be trusted.
+    if (coders) {
+      if (end < to) return undefined;
+      const body = buffer.subarray(start, to);
+      start = to;
+      return { coders, cmd: 0, flag: 0, method: "", seq: 0n, body };
+    }
     checkMethod(cmd, methodLength, length);
-    const seq = header.getBigUint64(8, true);
-    if ((cmd & CMD_MASK) === CMD_STREAM && seq === 0n) throw new FrameError("stream_zero");
+    if ((cmd & CMD_MASK) === CMD_STREAM && !seq) throw new FrameError("stream_zero");
     if ((flag & (FLAG_STRUCTURED | FLAG_ERROR)) === FLAG_STRUCTURED) {
       throw new FrameError("flags_invalid");
     }
-    if (unread < HEADER_LENGTH + length) return undefined;
-
-    const from = this.#start + HEADER_LENGTH;
-    this.#start = from + length;
+    if (end < to) return undefined;
     const bodyFrom = from + methodLength;
-    const method = decodeMethod(this.#buffer.subarray(from, bodyFrom));
-    return { cmd, flag, method, seq, body: this.#buffer.subarray(bodyFrom, this.#start) };
-  }
+    const method = decodeMethod(buffer.subarray(from, bodyFrom));
+    start = to;
+    return { cmd, flag, method, seq, body: buffer.subarray(bodyFrom, to) };
+  };
 
-  /** A frame of which only the length can be trusted. */
-  #nextCoded(coders: number, length: number): Frame | undefined {
-    const end = this.#start + HEADER_LENGTH + length;
-    if (end > this.#end) return undefined;
-    const body = this.#buffer.subarray(this.#start, end);
-    this.#start = end;
-    return { coders, cmd: 0, flag: 0, method: "", seq: 0n, body };
-  }
+  return { push, next };
 }
 
 /**
@@ -295,9 +275,20 @@ export class FrameDecoder {
  * @throws FrameError `truncated` when they are more or fewer, else as the decoder does.
  */
 export function decodeFrame(bytes: Uint8Array, limit: number = Infinity): Frame {
-  const decoder = new FrameDecoder(limit);
+  const decoder = frameDecoder(limit);
   decoder.push(bytes);
   const frame = decoder.next();
   if (frame && HEADER_LENGTH + (bytes[7] ?? 0) + frame.body.length === bytes.length) return frame;
   throw new FrameError("truncated");
+}
+
+/** Bytes one behind the other, as bytes of their own. */
+export function concat(...parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }

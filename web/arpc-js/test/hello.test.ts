@@ -119,28 +119,31 @@ describe("hello", () => {
     expect(peer.framesPerMessage).toEqual([1, 1]);
   });
 
-  it("refused is told, with the server's code, and tried again", async () => {
-    vi.useRealTimers();
-    let tries = 0;
-    const server = await startServer(echo, {
-      hello: (to, peer) => {
-        if (++tries === 1) {
-          peer.send(structuredFailure(to, { code: "invalid_argument", message: "no such codec" }));
-        } else agrees()(to, peer);
-      },
-    });
-    const client = open(server);
-    const told = new Promise((resolve) => client.on("error", resolve));
-    const waiting = becomes(client, "waiting");
-    const reply = client.call("/m", "x");
-    const refusal = { code: "invalid_argument", message: "no such codec", remote: true };
-    expect(await told).toMatchObject(refusal);
-    expect((await waiting)?.error).toMatchObject(refusal);
-    const first = await server.peer();
-    expect(await first.closed).toMatchObject({ code: 1000 });
-    expect(first.frames.size).toBe(0);
-    expect(await reply).toBe("x");
-  });
+  it.each([["no such codec"], ["too long for the reason of a close: €".repeat(9)]])(
+    "refused is told, with the server's code, and tried again: %s",
+    async (message) => {
+      vi.useRealTimers();
+      let tries = 0;
+      const server = await startServer(echo, {
+        hello: (to, peer) => {
+          if (++tries === 1) {
+            peer.send(structuredFailure(to, { code: "invalid_argument", message }));
+          } else agrees()(to, peer);
+        },
+      });
+      const client = open(server);
+      const told = new Promise((resolve) => client.on("error", resolve));
+      const waiting = becomes(client, "waiting");
+      const reply = client.call("/m", "x");
+      const refusal = { code: "invalid_argument", message, remote: true };
+      expect(await told).toMatchObject(refusal);
+      expect((await waiting)?.error).toMatchObject(refusal);
+      const first = await server.peer();
+      expect(await first.closed).toMatchObject({ code: 1000 });
+      expect(first.frames.size).toBe(0);
+      expect(await reply).toBe("x");
+    },
+  );
 
   it("is followed by what builds on its answer, in the same message", () => {
     const { client, sockets } = dial();

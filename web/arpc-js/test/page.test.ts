@@ -70,7 +70,7 @@ describe("a connection that may be dead", () => {
     expect(it.client.state).toBe("open");
     vi.advanceTimersByTime(1);
     expect(it.client.state).toBe("waiting");
-    expect(it.client.detail.error?.message).toBe("the peer is silent");
+    expect(it.client.detail.error?.message).toBe("peer silent");
     it.client.close();
   });
 

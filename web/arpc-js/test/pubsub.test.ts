@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, type Client, type Message, type Subscription } from "../src/index.ts";
 import { decodePublication, encodePublication } from "../src/publication.ts";
-import { decodeText, encodeText, FrameDecoder } from "../src/wire.ts";
+import { decodeText, encodeText, frameDecoder } from "../src/wire.ts";
 import {
   becomes,
   failure,
@@ -36,7 +36,7 @@ describe("publications", () => {
     /^(publish|subscribe|unsubscribe|server publish)/.test(label),
   );
   const bodies = recorded.flatMap(({ bytes }) => {
-    const decoder = new FrameDecoder(1000);
+    const decoder = frameDecoder(1000);
     decoder.push(bytes);
     const found: Uint8Array[] = [];
     for (let next = decoder.next(); next; next = decoder.next()) {

@@ -35,6 +35,11 @@ describe("an error of the server", () => {
     [{ code: 7, message: 8 }, "unknown", "8"],
     [{ code: "internal" }, "internal", '{"code":"internal"}'],
     [["x"], "unknown", '["x"]'],
+    [
+      { code: "aborted", message: { toString: 1, valueOf: 1 } },
+      "aborted",
+      '{"code":"aborted","message":{"toString":1,"valueOf":1}}',
+    ],
   ])("%j is %s", async (error, code, message) => {
     expect(await failedWith(error)).toMatchObject({ code, message, data: undefined, remote: true });
   });

@@ -821,7 +821,7 @@ describe("a hostile server", () => {
       { topic: "x".repeat(300), event: "subscribed", epoch: "e", offset: 1 },
       { topic: "other", event: "ended" },
       { topic: "room", event: "of a later version", epoch: "x", offset: 9 },
-      { topic: "room", event: "ended", message: { toString: 1, valueOf: 1 } },
+      { topic: "other", event: "ended", message: { toString: 1, valueOf: 1 } },
       { topic: "room", event: "gap" },
       { topic: "room", event: "gap", epoch: "e2", offset: "9" },
       { topic: "room", event: "epoch", epoch: { toString: 1 }, offset: 9 },
@@ -839,6 +839,17 @@ describe("a hostile server", () => {
     expect(texts(seen)).toEqual(["1", "2"]);
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
     expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(["data_loss"]));
+    client.close();
+  });
+
+  it("ends a subscription with an error whatever its text is", async () => {
+    const { client, session } = dial();
+    const room = client.subscribe("room");
+    await room.ready;
+    const ended = { topic: "room", event: "ended", code: "aborted" };
+    session.raw("arpc.topic", { ...ended, message: { toString: 1, valueOf: 1 } });
+    const [next] = await Promise.allSettled([room[Symbol.asyncIterator]().next()]);
+    expect(next).toMatchObject({ reason: { code: "aborted", message: "ended", remote: true } });
     client.close();
   });
 });

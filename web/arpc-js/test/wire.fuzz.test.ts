@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { encodeFrame, type Frame, FrameDecoder, FrameError, HEADER_LENGTH } from "../src/wire.ts";
+import { encodeFrame, type Frame, FrameError, frameDecoder, HEADER_LENGTH } from "../src/wire.ts";
 import { vectors } from "./helpers/vectors.ts";
 
 const LIMIT = 4096;
@@ -15,7 +15,7 @@ interface Verdict {
 
 /** Decodes a stream in pieces, and asserts what must hold at every step. */
 function decode(stream: Uint8Array, cuts: readonly number[]): Verdict {
-  const decoder = new FrameDecoder(LIMIT);
+  const decoder = frameDecoder(LIMIT);
   const frames: Frame[] = [];
   let consumed = 0;
   let start = 0;
@@ -119,7 +119,7 @@ describe("memory", () => {
     claim[5] = 1;
     claim[7] = 1;
     const body = new Uint8Array(1000).fill(0x61);
-    const decoders = Array.from({ length: 200 }, () => new FrameDecoder(256 << 20));
+    const decoders = Array.from({ length: 200 }, () => frameDecoder(256 << 20));
     const before = process.memoryUsage().arrayBuffers;
     for (const decoder of decoders) {
       decoder.push(claim);
@@ -146,7 +146,7 @@ describe("memory", () => {
       set.call(this, source, offset);
     };
     try {
-      const decoder = new FrameDecoder(2 << 20);
+      const decoder = frameDecoder(2 << 20);
       let got: Frame | undefined;
       for (let at = 0; at < frame.length; at += 100) {
         decoder.push(frame.subarray(at, at + 100));

@@ -7,9 +7,9 @@ import {
   decodeText,
   encodeFrame,
   type Frame,
-  FrameDecoder,
   FrameError,
   type FrameReason,
+  frameDecoder,
   HEADER_LENGTH,
 } from "../src/wire.ts";
 import { request } from "./helpers/server.ts";
@@ -18,7 +18,7 @@ import { vectors } from "./helpers/vectors.ts";
 const LIMIT = 1000;
 
 function decode(...chunks: Uint8Array[]): Frame[] {
-  const decoder = new FrameDecoder(LIMIT);
+  const decoder = frameDecoder(LIMIT);
   const frames: Frame[] = [];
   for (const chunk of chunks) {
     decoder.push(chunk);
@@ -48,7 +48,7 @@ function raw(fields: Fields, rest = 0) {
 }
 
 function reasonOf(bytes: Uint8Array): FrameReason | undefined {
-  const decoder = new FrameDecoder(LIMIT);
+  const decoder = frameDecoder(LIMIT);
   decoder.push(bytes);
   try {
     decoder.next();
@@ -197,7 +197,7 @@ describe("bounds", () => {
   });
 
   it("an error is final", () => {
-    const decoder = new FrameDecoder(LIMIT);
+    const decoder = frameDecoder(LIMIT);
     decoder.push(raw({ bodyLen: 2 ** 32 - 16, methodLen: 0 }));
     expect(() => decoder.next()).toThrow("body_too_long");
     decoder.push(encodeFrame(request("/m", 1n)));
@@ -215,7 +215,7 @@ describe("memory", () => {
   });
 
   it("a frame that was handed out is not changed by what follows", () => {
-    const decoder = new FrameDecoder(LIMIT);
+    const decoder = frameDecoder(LIMIT);
     const first = encodeFrame(request("/a", 1n, "first"));
     const second = encodeFrame({ ...request("/b", 2n, "second"), cmd: CMD_STREAM });
     const stream = new Uint8Array(Buffer.concat([first, second]));

@@ -1,5 +1,5 @@
 import { useCallback, useSyncExternalStore } from "react";
-import type { ClientState, StateDetail } from "../dialer.ts";
+import type { ClientState, StateDetail } from "../options.ts";
 
 /** Where a client is, and what goes with it. */
 export interface Connection extends StateDetail {

@@ -12,7 +12,7 @@
  */
 
 import type { Socket, SocketConstructor } from "../../src/index.ts";
-import { encodeFrame, type Frame, FrameDecoder } from "../../src/wire.ts";
+import { encodeFrame, type Frame, frameDecoder } from "../../src/wire.ts";
 import { type Answer, helloAnswer } from "./server.ts";
 
 export class FakeSocket implements Socket {
@@ -29,7 +29,7 @@ export class FakeSocket implements Socket {
   closedWith: { code: number | undefined; reason: string | undefined } | undefined;
 
   send(data: ArrayBuffer): void {
-    const decoder = new FrameDecoder(64 << 20);
+    const decoder = frameDecoder(64 << 20);
     decoder.push(new Uint8Array(data));
     for (let frame = decoder.next(); frame; frame = decoder.next()) {
       if (this.onsend) this.onsend(frame);

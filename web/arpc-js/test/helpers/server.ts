@@ -33,7 +33,7 @@ import {
   FLAG_ERROR,
   FLAG_STRUCTURED,
   type Frame,
-  FrameDecoder,
+  frameDecoder,
 } from "../../src/wire.ts";
 
 /** What a server does with a frame. */
@@ -115,7 +115,7 @@ export class Peer {
   /** @param greeted is called when hello was handled. */
   constructor(socket: WsSocket, serve: Serve, hello: Serve, greeted: () => void) {
     this.socket = socket;
-    const decoder = new FrameDecoder(64 << 20);
+    const decoder = frameDecoder(64 << 20);
     socket.on("message", (data: Buffer) => {
       decoder.push(new Uint8Array(data));
       let frames = 0;

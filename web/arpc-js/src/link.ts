@@ -1,0 +1,159 @@
+import { createBackoff } from "./backoff.ts";
+import { decodeObject } from "./codec.ts";
+import { type Conn, openConn } from "./conn.ts";
+import { type Engine, ready } from "./engine.ts";
+import { ArpcError, isArpcError } from "./errors.ts";
+import { CAPABILITIES, type Hello, positive } from "./hello.ts";
+import { BASE_MEMORY, HELLO_TIMEOUT, RENEWAL } from "./limits.ts";
+import type { ClientState, StateDetail } from "./options.ts";
+import { CLOSE_SILENT, type SocketConstructor } from "./socket.ts";
+import { checked } from "./structured.ts";
+import { createTimer } from "./timer.ts";
+import { askOnce } from "./token.ts";
+import { encodeText, KIND_TEXT } from "./wire.ts";
+
+/** Keeps a client connected: makes a connection, and another one whenever it is lost. */
+export interface Link {
+  /** Connects: at once, or when there is a token. Never rejects. */
+  dial(): Promise<void>;
+  /** Ends it for good, and leaves no timer. */
+  close(): void;
+}
+
+/** Makes the link of a client, which does not dial yet. */
+export function createLink(engine: Engine, url: string, Socket: SocketConstructor): Link {
+  const { settings, parts, report } = engine;
+  const { token, hello: mode } = settings;
+  const nextWait = createBackoff(settings.backoff);
+  const ask = token === undefined ? undefined : askOnce(token, settings.connectTimeout);
+  // Of the wait between dials, and of the server's patience with one that leaves.
+  const timer = createTimer();
+  const renewal = createTimer();
+  // When the connection was opened; 0 if it is not open.
+  let openedAt = 0;
+  // Until when hello is not said, because it would not be answered.
+  let baseUntil = 0;
+
+  const stop = (): void => {
+    timer();
+    renewal();
+  };
+  /** The only place the state changes. */
+  const setState = (state: ClientState, detail: StateDetail = {}): void => {
+    if (state === engine.state) return;
+    openedAt = state === "open" ? performance.now() : 0;
+    engine.state = state;
+    engine.detail = detail;
+    if (state !== "connecting") engine.obstacle = detail.error;
+    engine.changed();
+  };
+  const say = (token: string | undefined): Hello => {
+    const { codec } = settings;
+    const said = { caps: [...CAPABILITIES], coders: [], codec: codec.name, token, window: 0 };
+    for (const part of parts) part.say?.(said);
+    return said;
+  };
+
+  const open = (token: string | undefined): void => {
+    const mayFallBack = mode === "auto" && !token;
+    const isInVain = mayFallBack && performance.now() < baseUntil;
+    const isSaid = mode !== "never" && !isInVain;
+    engine.conn = openConn(new Socket(url), engine, {
+      say: isSaid ? () => say(token) : undefined,
+      mayFallBack,
+      greet,
+      lost(reason, isDeaf) {
+        if (isDeaf) baseUntil = performance.now() + BASE_MEMORY;
+        lost(reason, isDeaf ? 0 : undefined);
+      },
+    });
+  };
+  /** Opens the connection: at once, if nothing must be done before. Never rejects. */
+  const greet = async (conn: Conn): Promise<void> => {
+    try {
+      for (const part of parts) {
+        const greeting = part.greet?.(conn);
+        if (greeting !== undefined) await greeting;
+      }
+      if (conn !== engine.conn) return;
+      renewIn(conn.tokenLife, conn);
+      setState("open");
+    } catch (error) {
+      conn.hangUp(CLOSE_SILENT, ArpcError.from(error));
+    }
+  };
+  const lost = (error: ArpcError, wait?: number): void => {
+    const uptime = openedAt && performance.now() - openedAt;
+    const delay = wait ?? engine.awayFor ?? nextWait(uptime);
+    stop();
+    engine.conn = engine.awayFor = undefined;
+    timer(delay, dial);
+    setState("waiting", { error, delay });
+    // The others are the network's doing, and the state event tells those. A listener may have
+    // closed the client.
+    if (error.code !== "unavailable" && engine.state === "waiting") report(error);
+  };
+  const leave = (why: string, delay?: number): void => {
+    engine.conn?.hangUp();
+    lost(new ArpcError("unavailable", why), delay);
+  };
+
+  /**
+   * Shows a new token when most of the life of this one is over. If that fails the connection ends
+   * when the old token does, and the next one shows a new one.
+   */
+  const renewIn = (expires: number, conn: Conn): void => {
+    if (!ask || !expires || conn !== engine.conn) return;
+    renewal(expires * RENEWAL, async () => {
+      try {
+        const bytes = encodeText(await ask(renewal));
+        const options = { timeout: HELLO_TIMEOUT, conn, outside: true };
+        const payload = { kind: KIND_TEXT, bytes } as const;
+        const answer = checked(await engine.request("arpc.token", payload, options));
+        renewIn(positive(decodeObject(answer.body)["expires"], 0), conn);
+      } catch (error) {
+        if (conn === engine.conn) report(error);
+      }
+    });
+  };
+
+  const dial = async (): Promise<void> => {
+    stop();
+    setState("connecting");
+    try {
+      const token = ask && (await ask(timer));
+      if (engine.state === "connecting") open(token);
+    } catch (cause) {
+      const error = new ArpcError("unavailable", "cannot dial", { cause });
+      if (engine.state === "connecting") lost(isArpcError(cause) ? cause : error);
+    }
+  };
+
+  engine.leave = (delay, until) => {
+    if (!ready(engine)) return;
+    engine.awayFor = delay;
+    nextWait();
+    timer(until, () => leave("the server left"));
+  };
+  engine.leaveIfDone = () => {
+    const { awayFor, conn, jobs } = engine;
+    if (awayFor === undefined || conn?.isReading || engine.unanswered > 0 || jobs.size > 0) return;
+    if (!parts.some((part) => part.busy?.())) leave("the server left");
+  };
+  engine.hurry = () => {
+    if (engine.state === "waiting") void dial();
+    else engine.conn?.probe();
+  };
+  engine.rest = () => {
+    if (engine.conn) leave("page hidden", Infinity);
+  };
+  return {
+    dial,
+    close() {
+      stop();
+      engine.conn?.hangUp();
+      engine.conn = engine.awayFor = undefined;
+      setState("closed");
+    },
+  };
+}
