@@ -237,19 +237,17 @@ func (c *Client) ended(err error) {
 // ErrDisconnected, ErrStopped, and invalid_argument for a message that cannot
 // be encoded or sent.
 func (c *Client) Notify(method string, v any, timeout time.Duration) error {
-	return c.notify(nil, timeout, method, v)
+	return c.notify(newWait(timeout, nil), method, v)
 }
 
 // NotifyWith is Notify with a context instead of a timeout.
 func (c *Client) NotifyWith(ctx context.Context, method string, v any) error {
-	return contextual(ctx, c.notify(ctx, TimeForever, method, v))
+	w := newWait(TimeForever, ctx.Done())
+	w.ctx = ctx
+	return contextual(ctx, c.notify(w, method, v))
 }
 
-func (c *Client) notify(ctx context.Context, timeout time.Duration, method string, v any) error {
-	w := newWait(timeout, nil)
-	if ctx != nil {
-		w.ctx, w.done = ctx, ctx.Done()
-	}
+func (c *Client) notify(w wait, method string, v any) error {
 	defer w.stop()
 	b, err := c.encode(method, v)
 	if err != nil {

@@ -368,5 +368,6 @@ type flipped struct {
 func (f *flipped) Name() string { return f.name }
 func (f *flipped) Bit() byte    { return f.bit }
 
-func (f *flipped) Encode(dst, frame []byte) ([]byte, error)        { return append(dst, frame...), nil }
+func (f *flipped) Encode(dst, frame []byte) ([]byte, error) { return append(dst, frame...), nil }
+
 func (f *flipped) Decode(dst, frame []byte, _ int) ([]byte, error) { return append(dst, frame...), nil }

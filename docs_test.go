@@ -104,7 +104,7 @@ func compiles(t *testing.T, program string) {
 func realGo(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, pattern := range []string{"*example_test.go", "*/example_test.go", "middleware/*/example_test.go", "web/chat-demo/*.go"} {
+	for _, pattern := range []string{"*example_test.go", "*/*example_test.go", "middleware/*/example_test.go", "web/chat-demo/*.go"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(paths), err)

@@ -3,6 +3,7 @@ package otel_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http/httptest"
 
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -40,4 +41,40 @@ func Example() {
 	// "placed, traced: true"
 	// <nil>
 	// span /order
+}
+
+func ExampleCoder() {
+	spans := tracetest.NewSpanRecorder()
+	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+
+	s := arpc.NewHandler()
+	s.UseCoder(otel.Coder())
+	s.Use(otel.Trace(provider))
+	s.Handle("/order", func(ctx *arpc.Context) { _ = ctx.Write("placed") })
+
+	h := arpc.NewHandler()
+	h.UseCoder(otel.Coder()) // in front of other coders
+	client, err := arpc.NewClient(func() (net.Conn, error) {
+		near, far := net.Pipe()
+		s.ServeConn(far, arpc.Accepted{})
+		return near, nil
+	}, arpc.WithHandler(h))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, span := provider.Tracer("shop").Start(context.Background(), "buy")
+	var placed string
+	err = client.CallWith(ctx, "/order", "tea", &placed) // with the span that is in ctx
+	span.End()
+	client.Stop()
+	<-client.Done()
+	fmt.Println(placed, err)
+	for _, ended := range spans.Ended() {
+		fmt.Println(ended.Name(), ended.SpanContext().TraceID() == span.SpanContext().TraceID())
+	}
+	// Output:
+	// placed <nil>
+	// /order true
+	// buy true
 }
