@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"time"
@@ -192,24 +191,4 @@ func exampleEnd(s interface{ Shutdown(context.Context) error }) {
 	if err := s.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
-}
-
-func ExamplePublishRoute() {
-	rules := func(context.Context, pubsub.Access) error { return nil } // who may do what
-
-	s := pubsub.NewServer(pubsub.Authorize(rules), pubsub.PublishRoute("/publish"))
-	http.Handle("/call/", http.StripPrefix("/call", s.HTTP()))
-
-	for range 2 { // the second one is the first again
-		body := strings.NewReader(`{"topic": "orders", "data": {"id": 14}, "key": "order-14"}`)
-		post, answer := httptest.NewRequest("POST", "/call/publish", body), httptest.NewRecorder()
-		post.Header.Set("Content-Type", "application/json")
-		http.DefaultServeMux.ServeHTTP(answer, post)
-		fmt.Println(answer.Code)
-	}
-	fmt.Println(s.Shutdown(context.Background()))
-	// Output:
-	// 200
-	// 200
-	// <nil>
 }

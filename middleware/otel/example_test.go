@@ -47,37 +47,34 @@ func ExampleCoder() {
 	spans := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
 
-	s := server.New()
-	s.Handler.UseCoder(otel.Coder())
-	s.Handler.Use(otel.Trace(provider))
-	s.Handler.Handle("/order", func(ctx *arpc.Context) { _ = ctx.Write("placed") })
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	go func() { _ = s.Serve(ln) }()
-	defer func() { _ = s.Shutdown(context.Background()) }()
+	s := arpc.NewHandler()
+	s.UseCoder(otel.Coder())
+	s.Use(otel.Trace(provider))
+	s.Handle("/order", func(ctx *arpc.Context) { _ = ctx.Write("placed") })
 
 	h := arpc.NewHandler()
-	h.UseCoder(otel.Coder())
-	client, err := arpc.Dial(context.Background(), "tcp://"+ln.Addr().String(), arpc.WithHandler(h))
+	h.UseCoder(otel.Coder()) // in front of other coders
+	client, err := arpc.NewClient(func() (net.Conn, error) {
+		near, far := net.Pipe()
+		s.ServeConn(far, arpc.Accepted{})
+		return near, nil
+	}, arpc.WithHandler(h))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer client.Stop()
-
-	ctx, span := provider.Tracer("").Start(context.Background(), "checkout")
+	ctx, span := provider.Tracer("shop").Start(context.Background(), "buy")
 	var placed string
-	fmt.Println(client.CallWith(ctx, "/order", 14, &placed), placed)
+	err = client.CallWith(ctx, "/order", "tea", &placed) // with the span that is in ctx
 	span.End()
-
+	client.Stop()
+	<-client.Done()
+	fmt.Println(placed, err)
 	for _, ended := range spans.Ended() {
 		fmt.Println(ended.Name(), ended.SpanContext().TraceID() == span.SpanContext().TraceID())
 	}
 	// Output:
-	// <nil> placed
+	// placed <nil>
 	// /order true
-	// checkout true
+	// buy true
 }

@@ -219,7 +219,6 @@ async function debug(): Promise<void> {
 async function coder(): Promise<void> {
   const unused: Coder = { name: "unused", bit: 1, encode: fail, decode: fail };
   const client = connect(url, { WebSocket });
-  // biome-ignore lint/correctness/useHookAtTopLevel: it is no hook
   client.useCoder(unused);
   check("coder", await client.call("/hello", "you"), "hello, you");
   client.close();
