@@ -15,6 +15,10 @@ done
 ARPC_SLOW=1 scripts/step.sh "topics, whole" go test -count=1 -timeout 20m -v -run 'Order|Recovery|Race|DoesNotRead' ./pubsub
 ARPC_SLOW=1 scripts/step.sh "topics between Go and Node, whole" go test -count=1 -timeout 20m -v -run Mixed ./internal/mixed
 
+ARPC_SLOW=1 scripts/step.sh "topics that survive kill -9, whole" go test -count=1 -timeout 20m -v -run 'Kill|Restart|Failure|Damage|Full' ./pubsub/bolt
+ARPC_SLOW=1 CHROMIUM="$(scripts/require.sh chromium)" scripts/step.sh "pages across twenty kills of the server" \
+  npm run --silent test:browser -w web/chat-demo/ui -- browser/restart.test.ts
+
 # The libraries, not the programs; alignment and the size of int differ here.
 libraries=()
 while read -r package; do
