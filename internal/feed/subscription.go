@@ -248,7 +248,7 @@ func (s *Subscription) followLocked(w *arpc.FrameWriter) (more bool) {
 		s.cursor.SkipToNewest()
 	}
 	n, skipped, more := s.cursor.Next(page[:], w.Room())
-	if skipped > 0 && (!s.o.Latest || n == 0) && s.leftBehindLocked(w, page[:n], skipped) {
+	if skipped > 0 && (!s.o.Latest || n == 0) && s.leftBehindLocked(w, page[:n]) {
 		return true
 	}
 	s.sendLocked(w, page[:n])
@@ -257,8 +257,8 @@ func (s *Subscription) followLocked(w *arpc.FrameWriter) (more bool) {
 
 // leftBehindLocked asks for what the log does not hold any more, or gives it up.
 // page is what came behind it.
-func (s *Subscription) leftBehindLocked(w *arpc.FrameWriter, page []topic.Entry, skipped uint64) (asked bool) {
-	upTo := s.position + skipped
+func (s *Subscription) leftBehindLocked(w *arpc.FrameWriter, page []topic.Entry) (asked bool) {
+	upTo := s.cursor.Position() - uint64(len(page))
 	if s.o.Older == nil {
 		s.jumpLocked(w, upTo)
 		return false
