@@ -24,15 +24,19 @@ var record = flag.Bool("record", false, "write "+recordedPath+" anew from what t
 // them, and peers in other languages are tested with them.
 const recordedPath = "../wire/testdata/topics.tsv"
 
-// scribe writes down the frames that pass a connection of a client.
+// scribe writes down the frames that pass the connections of a client.
 type scribe struct {
-	net.Conn
 	t    *testing.T
 	mu   sync.Mutex
 	what string
 	all  []string
-	sent *wire.Decoder
-	got  *wire.Decoder
+}
+
+// scribed is a connection with a scribe beside it.
+type scribed struct {
+	net.Conn
+	*scribe
+	sent, got *wire.Decoder
 }
 
 func (s *scribe) begin(what string) {
@@ -42,12 +46,12 @@ func (s *scribe) begin(what string) {
 	s.what = what
 }
 
-func (s *scribe) Write(b []byte) (int, error) {
+func (s *scribed) Write(b []byte) (int, error) {
 	s.take(s.sent, "c->s", b)
 	return s.Conn.Write(b)
 }
 
-func (s *scribe) Read(b []byte) (int, error) {
+func (s *scribed) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	s.take(s.got, "s->c", b[:n])
 	return n, err
@@ -95,8 +99,7 @@ func recordTopics(t *testing.T) (all []string) {
 	c, err := pubsub.NewClient(func() (net.Conn, error) {
 		a, b := net.Pipe()
 		far = s.Handler.ServeConn(b, arpc.Accepted{})
-		pen = &scribe{Conn: a, t: t, what: pen.what, all: pen.all, sent: wire.NewDecoder(wire.MaxBody), got: wire.NewDecoder(wire.MaxBody)}
-		return pen, nil
+		return &scribed{a, pen, wire.NewDecoder(wire.MaxBody), wire.NewDecoder(wire.MaxBody)}, nil
 	}, quickly)
 	if err != nil {
 		t.Fatal(err)

@@ -58,6 +58,11 @@ func newSubscription(c *Client, o subscribeOptions, f func(*Message)) *Subscript
 		s.queue = make(chan *Message, waiting)
 		s.handler = func(m *Message) {
 			select {
+			case <-c.Done(): // nothing comes behind what was left out
+				return
+			default:
+			}
+			select {
 			case s.queue <- m:
 			case <-s.done:
 			case <-c.Done():

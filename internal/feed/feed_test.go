@@ -342,3 +342,17 @@ func TestManyReadOneLog(t *testing.T) {
 		p.expect(strings.Fields(strings.Join(numbers(1, 5000), " "))...)
 	}
 }
+
+// TestTheLatestThatTheLogDoesNotHold is asked for, and nothing before it.
+func TestTheLatestThatTheLogDoesNotHold(t *testing.T) {
+	l := topic.NewLogAt("e", 100, topic.Limits{Entries: 10})
+	p, asked := newPeer(t), make(asks, 10)
+	s := feed.Subscribe(p.client, l, 5, feed.Options{Topic: "t", Events: true, Latest: true, Older: asked.older})
+	s.Start()
+	r := arpctest.Receive(t, asked, "the latest")
+	if want := (feed.Range{Epoch: "e", After: 99, UpTo: 100}); r != want {
+		t.Fatalf("asked for %+v, want %+v", r, want)
+	}
+	s.Supply(r, "e", entries(100, 100))
+	p.expect("skip 99", "100")
+}

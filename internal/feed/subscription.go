@@ -248,7 +248,7 @@ func (s *Subscription) followLocked(w *arpc.FrameWriter) (more bool) {
 		s.cursor.SkipToNewest()
 	}
 	n, skipped, more := s.cursor.Next(page[:], w.Room())
-	if skipped > 0 && !s.o.Latest && s.leftBehindLocked(w, page[:n], skipped) {
+	if skipped > 0 && (!s.o.Latest || n == 0) && s.leftBehindLocked(w, page[:n]) {
 		return true
 	}
 	s.sendLocked(w, page[:n])
@@ -257,11 +257,14 @@ func (s *Subscription) followLocked(w *arpc.FrameWriter) (more bool) {
 
 // leftBehindLocked asks for what the log does not hold any more, or gives it up.
 // page is what came behind it.
-func (s *Subscription) leftBehindLocked(w *arpc.FrameWriter, page []topic.Entry, skipped uint64) (asked bool) {
-	upTo := s.position + skipped
+func (s *Subscription) leftBehindLocked(w *arpc.FrameWriter, page []topic.Entry) (asked bool) {
+	upTo := s.cursor.Position() - uint64(len(page))
 	if s.o.Older == nil {
 		s.jumpLocked(w, upTo)
 		return false
+	}
+	if s.o.Latest && upTo-1 > s.position { // the newest alone is asked for
+		s.position, s.hidden = upTo-1, true
 	}
 	s.missing, s.ahead = upTo, slices.Clone(page)
 	return true
