@@ -30,9 +30,9 @@ type Extension struct {
 	// the answer is on its way, before anything that comes later. Both run on
 	// the goroutine that reads the connection, once the peer was admitted.
 	Welcome func(c *Client, said json.RawMessage) (answer any, then func())
-	// Welcomed takes what the answer to hello says, on the goroutine that reads
-	// the connection, before the connection counts as open. Without agreement
-	// on the capability agreed is false.
+	// Welcomed takes what the answer to hello says, before the connection counts
+	// as open and before anything behind the answer is handled. Without
+	// agreement on the capability, or without hello, agreed is false.
 	Welcomed func(c *Client, agreed bool, said json.RawMessage)
 	// Pushed sees each notify of the server that is outside of the session,
 	// which has its place in a log, before its handler does, on the goroutine
@@ -201,7 +201,7 @@ func (s *extensions) subscriptions() (n int) {
 	return n
 }
 
-// welcomed tells the extensions what the server said.
+// welcomed tells the extensions what the server said, if it did.
 func (c *conn) welcomed(body []byte) {
 	var said map[string]json.RawMessage
 	_ = json.Unmarshal(body, &said) // a base server's answer may be anything

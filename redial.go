@@ -48,6 +48,7 @@ type redialer struct {
 	cancel   context.CancelCauseFunc
 
 	baseUntil time.Time // until when the server is taken for a base one; owned by whoever dials
+	answered  bool      // hello was once; owned by whoever dials
 
 	mu      sync.Mutex // guards refresh
 	refresh *time.Timer
@@ -98,23 +99,30 @@ func (d *redialer) currentToken(ctx context.Context) (string, error) {
 func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 	d.client.pending.setLimit(0) // the connection before may have been to another server
 	if d.hello == HelloNever || token == "" && d.hello == HelloAuto && time.Now().Before(d.baseUntil) {
+		cn.welcomed(nil)
 		return nil
 	}
 	w := newWait(helloTimeout, ctx.Done())
 	defer w.stop()
 	err := cn.greet(token, &w)
-	if !errors.Is(err, errBase) {
+	switch {
+	case err == nil:
+		d.answered = true
+	case !errors.Is(err, errBase):
 		return err
-	}
-	if !d.mayFallBack(token) {
+	case !d.mayFallBack(token):
 		return &Error{Code: CodeUnavailable, Message: errBase.Error()}
+	default:
+		cn.welcomed(nil)
 	}
 	return nil
 }
 
 // mayFallBack says whether a base server will do. One that cannot read a token
-// does not know who we are.
-func (d *redialer) mayFallBack(token string) bool { return d.hello == HelloAuto && token == "" }
+// does not know who we are, and one that answered hello before is only slow.
+func (d *redialer) mayFallBack(token string) bool {
+	return d.hello == HelloAuto && token == "" && !d.answered
+}
 
 // dialOnce opens a connection within the handshake limit and begins to read it.
 func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {

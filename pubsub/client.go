@@ -134,7 +134,6 @@ func (c *Client) authenticate(on *arpc.Client) error {
 // what hello did not.
 func (c *Client) restore(on *arpc.Client) {
 	subscriptions, ready := c.subscriptions()
-	c.setExtended(on.Capable(capability))
 	if !ready {
 		return
 	}
@@ -142,8 +141,9 @@ func (c *Client) restore(on *arpc.Client) {
 		c.cfg.onError("", err)
 		return
 	}
+	base := !c.knowsPositions()
 	for _, s := range subscriptions {
-		if !on.Capable(capability) {
+		if base {
 			s.lost() // no hello did it
 		}
 		if s.isLive() || !s.begun() {
@@ -157,12 +157,6 @@ func (c *Client) restore(on *arpc.Client) {
 			s.refused(err)
 		}
 	}
-}
-
-func (c *Client) setExtended(extended bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.extended = extended
 }
 
 // knowsPositions reports whether the server does, while there is no connection

@@ -255,7 +255,7 @@ func (s *Subscription) begin(a *feed.Answer, connection int) {
 func (s *Subscription) isFirst(connection int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.placed && s.awaiting > 0 && s.connection == connection
+	return !s.begun() && s.awaiting > 0 && s.connection == connection
 }
 
 // awaitNot says that an answer does not come.
