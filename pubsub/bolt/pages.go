@@ -73,19 +73,25 @@ func scan(file io.ReaderAt, size int64, visit func(bucket, key, value []byte) er
 	return m.txid, p.checkFree()
 }
 
-// newestMeta is the valid one of the two that has the higher transaction.
+// newestMeta is the one of the two that has the higher transaction. Both have to
+// be valid: with the newest one gone, what it acknowledged would be missing in
+// silence. A write that stops half way leaves a whole one, old or new, because
+// it is in one sector of the disk.
 func newestMeta(file io.ReaderAt) (newest meta, err error) {
-	found := false
+	found := 0
 	for size := int64(1 << 10); size <= 1<<16; size <<= 1 {
 		for _, at := range []int64{0, size} {
 			m, ok := readMeta(file, at)
-			if ok && int64(m.pageSize) == size && (!found || m.txid > newest.txid) {
-				newest, found = m, true
+			if !ok || int64(m.pageSize) != size {
+				continue
+			}
+			if found++; m.txid >= newest.txid {
+				newest = m
 			}
 		}
 	}
-	if !found {
-		return meta{}, damaged("neither of its two first pages is valid")
+	if found != 2 {
+		return meta{}, damaged("%d of its two first pages are valid", found)
 	}
 	return newest, nil
 }
