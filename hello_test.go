@@ -210,6 +210,37 @@ func TestBaseServersAreRecognised(t *testing.T) {
 	}
 }
 
+// TestAServerThatAnsweredOnceIsNoBaseServer, however slow it is later.
+func TestAServerThatAnsweredOnceIsNoBaseServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, _ := baseServer(t, "", 0)
+		far := arpc.NewHandler()
+		var dials atomic.Int32
+		client, err := arpc.NewClient(func() (net.Conn, error) {
+			if n := dials.Add(1); n > 1 && n < 5 {
+				return slow()
+			}
+			near, end := net.Pipe()
+			far.ServeConn(end, arpc.Accepted{})
+			return near, nil
+		}, arpc.WithHandler(arpc.NewHandler()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Restart()
+		synctest.Wait()
+		for client.State() != arpc.StateOpen {
+			time.Sleep(time.Second)
+		}
+		if n := dials.Load(); n != 5 {
+			t.Errorf("open after %d dials, want 5: not without hello", n)
+		}
+		client.Stop()
+		<-client.Done()
+		synctest.Wait()
+	})
+}
+
 // guard lets the tokens "ann" and "bob" in, and the cookie user=eve.
 func guard(_ context.Context, cr arpc.Credentials) (*arpc.Identity, error) {
 	switch {

@@ -77,7 +77,7 @@ func (d *redialer) connect(ctx context.Context) (*conn, error) {
 		}
 		cn.shut(ErrStopped)
 		<-cn.ended.wait()
-		if !errors.Is(err, errDeaf) || !d.mayFallBack(token) {
+		if !errors.Is(err, errDeaf) || !d.mayFallBack(token) || d.answered { // then it is only slow
 			return nil, err
 		}
 		d.baseUntil = time.Now().Add(baseMemory)
@@ -119,10 +119,8 @@ func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 }
 
 // mayFallBack says whether a base server will do. One that cannot read a token
-// does not know who we are, and one that answered hello before is only slow.
-func (d *redialer) mayFallBack(token string) bool {
-	return d.hello == HelloAuto && token == "" && !d.answered
-}
+// does not know who we are.
+func (d *redialer) mayFallBack(token string) bool { return d.hello == HelloAuto && token == "" }
 
 // dialOnce opens a connection within the handshake limit and begins to read it.
 func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {

@@ -33,6 +33,8 @@ export function createLink(engine: Engine, url: string, Socket: SocketConstructo
   let openedAt = 0;
   // Until when hello is not said, because it would not be answered.
   let baseUntil = 0;
+  // Whether hello was ever answered: a server that did is only slow when it does not.
+  let wasAnswered = false;
 
   const stop = (): void => {
     timer();
@@ -63,8 +65,9 @@ export function createLink(engine: Engine, url: string, Socket: SocketConstructo
       mayFallBack,
       greet,
       lost(reason, isDeaf) {
-        if (isDeaf) baseUntil = performance.now() + BASE_MEMORY;
-        lost(reason, isDeaf ? 0 : undefined);
+        const isBase = isDeaf && !wasAnswered;
+        if (isBase) baseUntil = performance.now() + BASE_MEMORY;
+        lost(reason, isBase ? 0 : undefined);
       },
     });
   };
@@ -76,6 +79,7 @@ export function createLink(engine: Engine, url: string, Socket: SocketConstructo
         if (greeting !== undefined) await greeting;
       }
       if (conn !== engine.conn) return;
+      wasAnswered ||= !!conn.helloAnswer;
       renewIn(conn.tokenLife, conn);
       setState("open");
     } catch (error) {

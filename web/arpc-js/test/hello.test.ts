@@ -229,6 +229,21 @@ describe("a server that does not answer hello", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("is slow, where it answered before", async () => {
+    const { client, sockets } = dial();
+    sockets.last.agree();
+    await until(() => client.state === "open");
+    for (let i = 1; i <= 3; i++) {
+      sockets.last.drop();
+      await until(() => client.state === "waiting");
+      vi.advanceTimersByTime(20_000);
+      sockets.last.open();
+      vi.advanceTimersByTime(5000);
+      expect(methods(sockets)).toEqual(["arpc.hello"]);
+    }
+    client.close();
+  });
+
   it.each<[string, ConnectOptions]>([
     ["a token", { token: "secret" }],
     ["hello required", { hello: "require" }],
