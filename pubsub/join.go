@@ -12,7 +12,8 @@ import (
 // it may, also when it asks for another place there. It is told, and gets what is
 // published, if it speaks our protocol; a base client gets the publications. One
 // that is subscribed already stays as it is. A client that reconnects has to be
-// put into its topics again, in a connected hook, unless it may subscribe itself.
+// put into its topics again, by what it asks for first: a connected hook may run
+// before hello, when every client counts as a base one, which is not told.
 func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...SubscribeOption) error {
 	o, err := newSubscribeOptions(topic, opts)
 	if err != nil {
