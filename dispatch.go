@@ -1,0 +1,117 @@
+package arpc
+
+import (
+	"bytes"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+	"github.com/seed-fbfaa03e/arpc/ws"
+)
+
+func (c *conn) dispatchAll(d *wire.Decoder) error {
+	c.out.afterRead()
+	for {
+		f, ok, err := d.Next()
+		if err != nil || !ok {
+			return err
+		}
+		c.life.heardFrame()
+		if c.coding != nil {
+			err = c.takeCoded(&f)
+		} else {
+			err = c.take(&f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take takes one frame of a peer, which may be a stranger.
+func (c *conn) take(f *wire.Frame) error {
+	if !c.admitted.Load() {
+		return c.dispatchStrange(f)
+	}
+	return c.dispatch(f)
+}
+
+// dispatch takes one frame to where it belongs. An error ends the connection.
+func (c *conn) dispatch(f *wire.Frame) error {
+	if f.Coders != 0 {
+		return &wire.FrameError{Reason: wire.CoderUnknown, Got: uint64(f.Coders)}
+	}
+	if !c.kinds.Load() && f.Flags.Kind() != wire.Unknown {
+		c.kinds.Store(true)
+	}
+	switch f.Cmd.Command() {
+	case wire.Request, wire.Notify:
+		return c.receive(f)
+	case wire.Response:
+		a := newAnswer(f)
+		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
+			c.helloSeq.Store(0)
+			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
+		}
+		if !c.client.pending.deliver(f.Seq, a) {
+			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
+				func() []byte { return bytes.Clone(f.Raw) })
+			a.free()
+		}
+		if f.Flags&wire.Outside != 0 { // in order with what comes behind it
+			_, err := c.receiveExtension(f)
+			return err
+		}
+	case wire.Ping:
+		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
+	case wire.Stream:
+		return c.receiveStream(f)
+	case wire.Cancel:
+		c.receiveCancel(f)
+	case wire.Credit:
+		return c.receiveCredit(f)
+	}
+	return nil // what is not known is from a later version
+}
+
+// receive takes a request or notify to its route.
+func (c *conn) receive(f *wire.Frame) error {
+	if f.Flags&wire.Outside != 0 && f.Cmd.Command() == wire.Notify && !c.pushed(f) {
+		return nil
+	}
+	if bytes.HasPrefix(f.Method, protocolBytes) {
+		return c.receiveProtocol(f)
+	}
+	if c.authenticate != nil && string(f.Method) == methodPassword && f.Cmd.Command() == wire.Request {
+		return c.receivePassword(f)
+	}
+	return c.route(f)
+}
+
+// route hands a message to its handler, or to where it waits for it.
+func (c *conn) route(f *wire.Frame) error {
+	return c.routeTo(c.handler.router.Load().find(f.Method), f)
+}
+
+func (c *conn) routeTo(r *route, f *wire.Frame) error {
+	if f.Cmd.Command() == wire.Request {
+		c.unanswered.Add(1)
+	}
+	mode := r.modeOf(f.Cmd)
+	if mode == Inline && c.out.full() {
+		mode = Ordered // the reader does not wait for room
+	}
+	if mode == Inline {
+		ctx := &Context{inline: true}
+		ctx.begin(c, r, f, f.Body)
+		ctx.run()
+		return nil
+	}
+	return c.inbox.put(newContext(c, r, f), mode)
+}
+
+// control sends what RFC 6455 wants answered, as gorilla made it.
+func (c *conn) control(frame []byte) error {
+	if ws.IsClose(frame) {
+		c.closeSent.Store(true)
+	}
+	return c.out.appendControl(frame, true)
+}
