@@ -32,6 +32,8 @@ test("three people in two rooms: messages, presence, typing, what is unread", as
   const bob = await joined("Bob", "kitchen");
   await Promise.all([ada.present("Grace").waitFor(), grace.present("Ada").waitFor()]);
   expect(await ada.present("Bob").count()).toBe(0);
+  // Who does not know yet who is there is not told who comes.
+  await bob.present("Bob").waitFor();
 
   // Bob's room is news to the others, who follow it from when they were there.
   await ada.goTo("kitchen");
