@@ -41,6 +41,8 @@ func (h *Hub) mountExtended(on *arpc.Handler) {
 		},
 		Subscriptions: h.cfg.maxSubscriptions,
 		Welcome:       h.welcome,
+		Paused:        h.paused,
+		Resumed:       h.resumed,
 		Refreshed: func(c *arpc.Client) {
 			ctx, cancel := h.within()
 			defer cancel()

@@ -287,6 +287,13 @@ func (h *Hub) leave(c *arpc.Client) {
 	m.mu.Unlock()
 	for _, s := range topics {
 		s.close()
-		h.leaving.later(s)
+	}
+	leave := func() {
+		for _, s := range topics {
+			h.leaving.later(s)
+		}
+	}
+	if !h.work(leave) { // the broker may take its time
+		leave()
 	}
 }
