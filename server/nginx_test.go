@@ -220,7 +220,7 @@ func TestNginxCutsWhoIsSilent(t *testing.T) {
 	_, p := behindNginx(t, time.Hour)
 	ended := make(chan error, 8)
 	h := arpc.NewHandler()
-	h.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
+	h.HandlePaused(func(_ *arpc.Client, err error) { ended <- err })
 	p.dial(t, h, http.Header{})
 	if err := arpctest.Receive(t, ended, "end of the connection"); arpc.CloseReason(err) != arpc.ClosedByPeer {
 		t.Errorf("it ended with %v", err)
