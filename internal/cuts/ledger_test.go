@@ -1,0 +1,204 @@
+package cuts_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+)
+
+// A ledger is what the ends of some sessions asked, did and were told. Every
+// request has an id of its own, and what is to stay in order is numbered.
+type ledger struct {
+	mu       sync.Mutex // guards what follows
+	asked    map[string]bool
+	ran      map[string]int
+	answered int
+	said     map[string]int // how many of each series were sent
+	heard    map[string]int // and came, in order
+	lost     int
+	doubled  int
+	wrong    []string // what else is wrong
+	hanging  map[string]chan struct{}
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		asked: map[string]bool{}, ran: map[string]int{}, said: map[string]int{}, heard: map[string]int{},
+		hanging: map[string]chan struct{}{},
+	}
+}
+
+// complain writes down what is wrong, the first hundred times.
+func (l *ledger) complain(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.complainLocked(format, args...)
+}
+
+func (l *ledger) complainLocked(format string, args ...any) {
+	if len(l.wrong) < 100 {
+		l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// ask writes down that a request will be sent.
+func (l *ledger) ask(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asked[id] {
+		l.complainLocked("%s is no id of its own", id)
+	}
+	l.asked[id] = true
+}
+
+// handle writes down that a request is handled.
+func (l *ledger) handle(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.asked[id] {
+		l.complainLocked("%s is handled, which nobody asked", id)
+	}
+	l.ran[id]++
+	if l.ran[id] > 1 {
+		l.doubled++
+		l.complainLocked("%s is handled again", id)
+	}
+}
+
+// answer writes down how a request ended for who asked.
+func (l *ledger) answer(id, want, got string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered++
+	switch {
+	case err != nil:
+		l.lost++
+		l.complainLocked("%s failed: %v", id, err)
+	case got != want:
+		l.complainLocked("%s was answered with %.60q, want %.60q", id, got, want)
+	}
+}
+
+// say is the next number of a series, as text.
+func (l *ledger) say(series string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said[series]++
+	return series + " " + strconv.Itoa(l.said[series])
+}
+
+// hear takes what say made.
+func (l *ledger) hear(text string) {
+	i := strings.LastIndexByte(text, ' ')
+	n, err := strconv.Atoi(text[i+1:])
+	if i < 0 || err != nil {
+		l.complain("nobody said %.60q", text)
+		return
+	}
+	series := text[:i]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch last := l.heard[series]; {
+	case n <= last:
+		l.doubled++
+		l.complainLocked("%s after %d", text, last)
+	case n > last+1:
+		l.lost += n - last - 1
+		l.complainLocked("%s after %d", text, last)
+	}
+	l.heard[series] = max(l.heard[series], n)
+}
+
+// hang is closed when the request of that id hangs.
+func (l *ledger) hang(id string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hanging[id] == nil {
+		l.hanging[id] = make(chan struct{})
+	}
+	return l.hanging[id]
+}
+
+// allHeard reports whether everything that was said was heard.
+func (l *ledger) allHeard() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for series, n := range l.said {
+		if l.heard[series] < n {
+			return false
+		}
+	}
+	return true
+}
+
+// sum are the figures of a ledger.
+type sum struct{ calls, notes, lost, doubled int }
+
+// settle waits until all is heard, and says what is wrong.
+func (l *ledger) settle() (sum, []string) {
+	if !within(arpctest.Wait, l.allHeard) {
+		l.complain("not everything that was said was heard")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := sum{calls: len(l.asked), lost: l.lost, doubled: l.doubled}
+	for series, n := range l.said {
+		s.notes += n
+		if l.heard[series] < n {
+			s.lost += n - l.heard[series]
+			l.complainLocked("of %s only %d of %d were heard", series, l.heard[series], n)
+		}
+	}
+	for id := range l.asked {
+		if l.ran[id] == 0 {
+			s.lost++
+			l.complainLocked("%s was never handled", id)
+		}
+	}
+	if l.answered != len(l.asked) {
+		l.complainLocked("%d answers of %d requests", l.answered, len(l.asked))
+	}
+	return s, l.wrong
+}
+
+// TestLedgerSeesWhatIsWrong: each thing that the tests here are about.
+func TestLedgerSeesWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		act           func(*ledger)
+		lost, doubled int
+		wrong         bool
+	}{
+		"nothing": {act: func(l *ledger) {
+			l.ask("a")
+			l.handle("a")
+			l.answer("a", "x", "x", nil)
+			l.hear(l.say("s"))
+			l.hear(l.say("s"))
+		}},
+		"a request handled twice": {
+			act:     func(l *ledger) { l.ask("a"); l.handle("a"); l.handle("a"); l.answer("a", "", "", nil) },
+			doubled: 1, wrong: true,
+		},
+		"a request never handled":   {act: func(l *ledger) { l.ask("a"); l.answer("a", "", "", nil) }, lost: 1, wrong: true},
+		"a request without answer":  {act: func(l *ledger) { l.ask("a"); l.handle("a") }, wrong: true},
+		"a call that failed":        {act: func(l *ledger) { l.ask("a"); l.handle("a"); l.answer("a", "", "", errFailed) }, lost: 1, wrong: true},
+		"another answer":            {act: func(l *ledger) { l.ask("a"); l.handle("a"); l.answer("a", "x", "y", nil) }, wrong: true},
+		"two answers":               {act: func(l *ledger) { l.ask("a"); l.handle("a"); l.answer("a", "", "", nil); l.answer("a", "", "", nil) }, wrong: true},
+		"a request from nowhere":    {act: func(l *ledger) { l.handle("a") }, wrong: true},
+		"a number twice":            {act: func(l *ledger) { n := l.say("s"); l.hear(n); l.hear(n) }, doubled: 1, wrong: true},
+		"a number left out":         {act: func(l *ledger) { l.say("s"); l.hear(l.say("s")) }, lost: 1, wrong: true},
+		"numbers in another order":  {act: func(l *ledger) { a, b := l.say("s"), l.say("s"); l.hear(b); l.hear(a) }, lost: 1, doubled: 1, wrong: true},
+		"numbers of two who say it": {act: func(l *ledger) { a, b := l.say("s"), l.say("t"); l.hear(b); l.hear(a) }},
+	} {
+		l := newLedger()
+		c.act(l)
+		got, wrong := l.settle()
+		if got.lost != c.lost || got.doubled != c.doubled || len(wrong) > 0 != c.wrong {
+			t.Errorf("%s: lost %d, doubled %d, %q", name, got.lost, got.doubled, wrong)
+		}
+	}
+}
