@@ -13,23 +13,54 @@ import (
 // A ledger is what the ends of some sessions asked, did and were told. Every
 // request has an id of its own, and what is to stay in order is numbered.
 type ledger struct {
-	mu       sync.Mutex // guards what follows
-	asked    map[string]bool
-	ran      map[string]int
-	answered int
-	said     map[string]int // how many of each series were sent
-	heard    map[string]int // and came, in order
-	lost     int
-	doubled  int
-	wrong    []string // what else is wrong
-	hanging  map[string]chan struct{}
+	mu sync.Mutex // guards what follows
+	account
+	hanging map[string]chan struct{}
+}
+
+// An account is what a ledger is about. The account of another process can be
+// added to it.
+type account struct {
+	Asked    map[string]bool
+	Ran      map[string]int
+	Answered int
+	Said     map[string]int // how many of each series were sent
+	Heard    map[string]int // and came, in order
+	Lost     int
+	Doubled  int
+	Wrong    []string // what else is wrong
 }
 
 func newLedger() *ledger {
 	return &ledger{
-		asked: map[string]bool{}, ran: map[string]int{}, said: map[string]int{}, heard: map[string]int{},
+		account: account{Asked: map[string]bool{}, Ran: map[string]int{}, Said: map[string]int{}, Heard: map[string]int{}},
 		hanging: map[string]chan struct{}{},
 	}
+}
+
+// add adds the account of another process.
+func (l *ledger) add(other account) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range other.Asked {
+		if l.Asked[id] {
+			l.complainLocked("%s is no id of its own", id)
+		}
+		l.Asked[id] = true
+	}
+	for id, n := range other.Ran {
+		l.Ran[id] += n
+	}
+	for series, n := range other.Said {
+		l.Said[series] += n
+	}
+	for series, n := range other.Heard {
+		l.Heard[series] += n
+	}
+	l.Answered += other.Answered
+	l.Lost += other.Lost
+	l.Doubled += other.Doubled
+	l.Wrong = append(l.Wrong, other.Wrong...)
 }
 
 // complain writes down what is wrong, the first hundred times.
@@ -40,8 +71,8 @@ func (l *ledger) complain(format string, args ...any) {
 }
 
 func (l *ledger) complainLocked(format string, args ...any) {
-	if len(l.wrong) < 100 {
-		l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+	if len(l.Wrong) < 100 {
+		l.Wrong = append(l.Wrong, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -49,22 +80,19 @@ func (l *ledger) complainLocked(format string, args ...any) {
 func (l *ledger) ask(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.asked[id] {
+	if l.Asked[id] {
 		l.complainLocked("%s is no id of its own", id)
 	}
-	l.asked[id] = true
+	l.Asked[id] = true
 }
 
 // handle writes down that a request is handled.
 func (l *ledger) handle(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.asked[id] {
-		l.complainLocked("%s is handled, which nobody asked", id)
-	}
-	l.ran[id]++
-	if l.ran[id] > 1 {
-		l.doubled++
+	l.Ran[id]++
+	if l.Ran[id] > 1 {
+		l.Doubled++
 		l.complainLocked("%s is handled again", id)
 	}
 }
@@ -73,10 +101,10 @@ func (l *ledger) handle(id string) {
 func (l *ledger) answer(id, want, got string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.answered++
+	l.Answered++
 	switch {
 	case err != nil:
-		l.lost++
+		l.Lost++
 		l.complainLocked("%s failed: %v", id, err)
 	case got != want:
 		l.complainLocked("%s was answered with %.60q, want %.60q", id, got, want)
@@ -87,8 +115,8 @@ func (l *ledger) answer(id, want, got string, err error) {
 func (l *ledger) say(series string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.said[series]++
-	return series + " " + strconv.Itoa(l.said[series])
+	l.Said[series]++
+	return series + " " + strconv.Itoa(l.Said[series])
 }
 
 // hear takes what say made.
@@ -102,15 +130,15 @@ func (l *ledger) hear(text string) {
 	series := text[:i]
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch last := l.heard[series]; {
+	switch last := l.Heard[series]; {
 	case n <= last:
-		l.doubled++
+		l.Doubled++
 		l.complainLocked("%s after %d", text, last)
 	case n > last+1:
-		l.lost += n - last - 1
+		l.Lost += n - last - 1
 		l.complainLocked("%s after %d", text, last)
 	}
-	l.heard[series] = max(l.heard[series], n)
+	l.Heard[series] = max(l.Heard[series], n)
 }
 
 // hang is closed when the request of that id hangs.
@@ -127,8 +155,8 @@ func (l *ledger) hang(id string) chan struct{} {
 func (l *ledger) allHeard() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for series, n := range l.said {
-		if l.heard[series] < n {
+	for series, n := range l.Said {
+		if l.Heard[series] < n {
 			return false
 		}
 	}
@@ -145,24 +173,29 @@ func (l *ledger) settle() (sum, []string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := sum{calls: len(l.asked), lost: l.lost, doubled: l.doubled}
-	for series, n := range l.said {
+	s := sum{calls: len(l.Asked), lost: l.Lost, doubled: l.Doubled}
+	for series, n := range l.Said {
 		s.notes += n
-		if l.heard[series] < n {
-			s.lost += n - l.heard[series]
-			l.complainLocked("of %s only %d of %d were heard", series, l.heard[series], n)
+		if l.Heard[series] < n {
+			s.lost += n - l.Heard[series]
+			l.complainLocked("of %s only %d of %d were heard", series, l.Heard[series], n)
 		}
 	}
-	for id := range l.asked {
-		if l.ran[id] == 0 {
+	for id := range l.Ran {
+		if !l.Asked[id] {
+			l.complainLocked("%s was handled, which nobody asked", id)
+		}
+	}
+	for id := range l.Asked {
+		if l.Ran[id] == 0 {
 			s.lost++
 			l.complainLocked("%s was never handled", id)
 		}
 	}
-	if l.answered != len(l.asked) {
-		l.complainLocked("%d answers of %d requests", l.answered, len(l.asked))
+	if l.Answered != len(l.Asked) {
+		l.complainLocked("%d answers of %d requests", l.Answered, len(l.Asked))
 	}
-	return s, l.wrong
+	return s, l.Wrong
 }
 
 // TestLedgerSeesWhatIsWrong: each thing that the tests here are about.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // A Way is a direction of a connection.
@@ -36,7 +37,8 @@ type Config struct {
 	// Server is the address behind it.
 	Server string
 	// Plan is asked for each connection, which are numbered from 0, where to cut
-	// it; nil, as a plan and as its answer, is nowhere. It must not use the proxy.
+	// it; nil, as a plan and as its answer, is nowhere. It may ask the proxy for
+	// Cuts, and for nothing else.
 	Plan func(connection int) *Cut
 	// Tap, if there is one, sees what gets through, before it does. It is called by
 	// one goroutine for each way of each connection.
@@ -52,12 +54,12 @@ type Proxy struct {
 	config   Config
 	listener net.Listener
 	running  sync.WaitGroup
+	cuts     atomic.Int64
 
 	mu     sync.Mutex // guards what follows
 	down   bool
 	closed bool
 	number int // of the next connection
-	cuts   int
 	open   map[*cable]bool
 }
 
@@ -87,11 +89,7 @@ func (p *Proxy) Close() error {
 }
 
 // Cuts is how many connections were cut where the plan said.
-func (p *Proxy) Cuts() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cuts
-}
+func (p *Proxy) Cuts() int { return int(p.cuts.Load()) }
 
 // Connections is how many there are.
 func (p *Proxy) Connections() int {
@@ -155,13 +153,6 @@ func (p *Proxy) connect(near net.Conn) {
 	delete(p.open, c)
 }
 
-// count counts a cut, before anybody can notice it.
-func (p *Proxy) count() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cuts++
-}
-
 // add takes a connection in, unless the proxy is down.
 func (p *Proxy) add(near, far net.Conn) *cable {
 	p.mu.Lock()
@@ -171,7 +162,7 @@ func (p *Proxy) add(near, far net.Conn) *cable {
 	}
 	number := p.number
 	p.number++
-	c := &cable{ends: [2]net.Conn{near, far}, reached: p.count}
+	c := &cable{ends: [2]net.Conn{near, far}, reached: func() { p.cuts.Add(1) }}
 	if p.config.Plan != nil {
 		c.cut = p.config.Plan(number)
 	}
