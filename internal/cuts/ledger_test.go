@@ -76,6 +76,13 @@ func (l *ledger) complainLocked(format string, args ...any) {
 	}
 }
 
+// failed reports whether anything is wrong so far.
+func (l *ledger) failed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.Wrong) > 0
+}
+
 // ask writes down that a request will be sent.
 func (l *ledger) ask(id string) {
 	l.mu.Lock()
@@ -164,7 +171,7 @@ func (l *ledger) allHeard() bool {
 }
 
 // sum are the figures of a ledger.
-type sum struct{ calls, notes, lost, doubled int }
+type sum struct{ calls, notes, chunks, lost, doubled int }
 
 // settle waits until all is heard, and says what is wrong.
 func (l *ledger) settle() (sum, []string) {
@@ -175,7 +182,11 @@ func (l *ledger) settle() (sum, []string) {
 	defer l.mu.Unlock()
 	s := sum{calls: len(l.Asked), lost: l.Lost, doubled: l.Doubled}
 	for series, n := range l.Said {
-		s.notes += n
+		if strings.HasSuffix(series, " note") {
+			s.notes += n
+		} else {
+			s.chunks += n
+		}
 		if l.Heard[series] < n {
 			s.lost += n - l.Heard[series]
 			l.complainLocked("of %s only %d of %d were heard", series, l.Heard[series], n)
