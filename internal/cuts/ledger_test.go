@@ -15,7 +15,7 @@ import (
 type ledger struct {
 	mu sync.Mutex // guards what follows
 	account
-	hanging map[string]chan struct{}
+	hanging map[string]func()
 }
 
 // An account is what a ledger is about. The account of another process can be
@@ -34,7 +34,7 @@ type account struct {
 func newLedger() *ledger {
 	return &ledger{
 		account: account{Asked: map[string]bool{}, Ran: map[string]int{}, Said: map[string]int{}, Heard: map[string]int{}},
-		hanging: map[string]chan struct{}{},
+		hanging: map[string]func(){},
 	}
 }
 
@@ -148,14 +148,24 @@ func (l *ledger) hear(text string) {
 	l.Heard[series] = max(l.Heard[series], n)
 }
 
-// hang is closed when the request of that id hangs.
-func (l *ledger) hang(id string) chan struct{} {
+// awaitHang has f called when the request of an id hangs.
+func (l *ledger) awaitHang(id string, f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.hanging[id] == nil {
-		l.hanging[id] = make(chan struct{})
+	l.hanging[id] = f
+}
+
+// hangs takes that the request of an id hangs, which is told once.
+func (l *ledger) hangs(id string) {
+	l.mu.Lock()
+	f := l.hanging[id]
+	delete(l.hanging, id)
+	l.mu.Unlock()
+	if f == nil {
+		l.complain("%s hangs, which nobody asked, or again", id)
+		return
 	}
-	return l.hanging[id]
+	f()
 }
 
 // allHeard reports whether everything that was said was heard.

@@ -42,19 +42,16 @@ func (l *ledger) routes(h *arpc.Handler) {
 		}
 	}))
 	h.Handle("/hang", l.handling(func(ctx *arpc.Context, id string) {
-		close(l.hang(id))
+		if err := ctx.Client.Notify("/hanging", id, patience); err != nil {
+			l.complain("say that %s hangs: %v", id, err)
+		}
 		<-ctx.Done()
 		if err := ctx.Error(&arpc.Error{Code: arpc.CodeCanceled, Message: reply(id)}); err != nil {
 			l.complain("let go of %s: %v", id, err)
 		}
 	}))
-	h.Handle("/note", func(ctx *arpc.Context) {
-		var text string
-		if err := ctx.Bind(&text); err != nil {
-			l.complain("a note: %v", err)
-		}
-		l.hear(text)
-	})
+	h.Handle("/hanging", l.taking(l.hangs))
+	h.Handle("/note", l.taking(l.hear))
 	h.HandleStream("/mirror", l.mirror)
 	h.HandleStream("/tap", l.tap)
 }
@@ -68,6 +65,17 @@ func (l *ledger) handling(f func(ctx *arpc.Context, id string)) arpc.HandlerFunc
 		}
 		l.handle(id)
 		f(ctx, id)
+	}
+}
+
+// taking is a handler of notifies, which carry a text.
+func (l *ledger) taking(f func(text string)) arpc.HandlerFunc {
+	return func(ctx *arpc.Context) {
+		var text string
+		if err := ctx.Bind(&text); err != nil {
+			l.complain("a notify: %v", err)
+		}
+		f(text)
 	}
 }
 
@@ -102,16 +110,9 @@ func (l *ledger) refused(c *arpc.Client, id string) {
 // gaveUp asks, and gives up once that is handled.
 func (l *ledger) gaveUp(c *arpc.Client, id string) {
 	l.ask(id)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	go func() {
-		select {
-		case <-l.hang(id):
-		case <-time.After(patience):
-			l.complain("%s does not hang", id)
-		}
-		cancel()
-	}()
+	l.awaitHang(id, cancel)
 	err := c.CallWith(ctx, "/hang", id, nil)
 	if arpc.CodeOf(err) != arpc.CodeCanceled {
 		l.answer(id, "", "", fmt.Errorf("given up with %w", err))
