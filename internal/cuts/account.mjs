@@ -29,6 +29,12 @@ export class Account {
   doubled = 0;
   wrong = [];
   #hanging = new Map();
+  #hangs = 0;
+
+  /** Whether nobody here waits to be given up. */
+  isFree() {
+    return this.#hangs === 0;
+  }
 
   failed() {
     return this.wrong.length > 0;
@@ -108,7 +114,10 @@ export class Account {
       "/hang",
       handling(async (id, { signal }) => {
         client.notify("/hanging", id);
+        this.#hangs++;
         if (!signal.aborted) await once(signal, "abort");
+        this.#hangs--;
+        this.hear(`${id} let go 1`);
         throw new ArpcError("canceled", reply(id));
       }),
     );
@@ -160,6 +169,7 @@ export class Account {
   /** Asks, and gives up once that is handled. */
   async gaveUp(client, id) {
     this.ask(id);
+    this.say(`${id} let go`);
     const gone = new AbortController();
     this.hang(id).promise.then(() => gone.abort());
     const error = await client.call("/hang", id, { signal: gone.signal }).catch((error) => error);

@@ -53,6 +53,10 @@ func together(n int, f func(i int)) {
 	all.Wait()
 }
 
+// errGreeting says that there was no session yet to be cut: the client was not told
+// that it is connected.
+var errGreeting = errors.New("cut in the greeting")
+
 // cutSession runs the session through a proxy that cuts its first connections where
 // it is told, and says what was not as if nothing had happened.
 func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.Way, b []byte)) (err error) {
@@ -67,6 +71,9 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	client, err := st.dial(narrow())
+	if err != nil && st.proxy.Cuts() > 0 {
+		return errGreeting
+	}
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
@@ -90,6 +97,7 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 	if !resumed {
 		st.complain("it was not resumed")
 	}
+	within(arpctest.Wait, st.allHeard) // settle says it if that fails
 	st.end(client)
 	if _, wrong := st.settle(); len(wrong) > 0 {
 		return fmt.Errorf("%q", wrong)
@@ -242,8 +250,8 @@ func TestSessionIsLong(t *testing.T) {
 // everyByte runs the session once for each position, and returns how many it were.
 func everyByte(t *testing.T, door string, from, to int64, plan func(after int64) []cuts.Cut) int64 {
 	t.Helper()
-	const workers, enough = 4, 5
-	var next, done, failed atomic.Int64
+	const workers, enough, greeting = 4, 5, 64
+	var next, done, failed, early atomic.Int64
 	next.Store(from)
 	together(workers, func(int) {
 		for after := next.Add(1) - 1; after < to && failed.Load() < enough; after = next.Add(1) - 1 {
@@ -251,11 +259,17 @@ func everyByte(t *testing.T, door string, from, to int64, plan func(after int64)
 				continue
 			}
 			done.Add(1)
-			if err := cutSession(door, plan(after), nil); err != nil {
+			switch err := cutSession(door, plan(after), nil); {
+			case errors.Is(err, errGreeting):
+				early.Add(1)
+			case err != nil:
 				failed.Add(1)
 				t.Errorf("%+v: %v", plan(after), err)
 			}
 		}
 	})
+	if n := early.Load(); n > greeting {
+		t.Errorf("%d positions are in the greeting", n)
+	}
 	return done.Load()
 }

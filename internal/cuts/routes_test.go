@@ -49,6 +49,7 @@ func (l *ledger) routes(h *arpc.Handler) {
 		if err := ctx.Error(&arpc.Error{Code: arpc.CodeCanceled, Message: reply(id)}); err != nil {
 			l.complain("let go of %s: %v", id, err)
 		}
+		l.hear(letGo(id) + " 1")
 	}))
 	h.Handle("/hanging", l.taking(l.hangs))
 	h.Handle("/note", l.taking(l.hear))
@@ -107,12 +108,16 @@ func (l *ledger) refused(c *arpc.Client, id string) {
 	l.answer(id, reply(id), coded.Message, nil)
 }
 
+// letGo is the series of the one thing that who hangs says: that it does no more.
+func letGo(id string) string { return id + " let go" }
+
 // gaveUp asks, and gives up once that is handled.
 func (l *ledger) gaveUp(c *arpc.Client, id string) {
 	l.ask(id)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l.awaitHang(id, cancel)
+	l.say(letGo(id))
 	err := c.CallWith(ctx, "/hang", id, nil)
 	if arpc.CodeOf(err) != arpc.CodeCanceled {
 		l.answer(id, "", "", fmt.Errorf("given up with %w", err))
