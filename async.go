@@ -43,7 +43,7 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 }
 
 // finishAsync waits for the answer and calls back.
-func (c *Client) finishAsync(cn *conn, s *slot, end uint64, w *wait, method string, f func(*Context, error)) {
+func (c *Client) finishAsync(cn *session, s *slot, end uint64, w *wait, method string, f func(*Context, error)) {
 	a, err := cn.await(s, w)
 	c.pending.remove(s)
 	w.stop()
@@ -53,7 +53,7 @@ func (c *Client) finishAsync(cn *conn, s *slot, end uint64, w *wait, method stri
 	if f == nil {
 		return
 	}
-	ctx := &Context{Client: c, conn: cn, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
+	ctx := &Context{Client: c, session: cn, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
 	c.Handler.protect("callback", func() { f(ctx, err) })
 }
 

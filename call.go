@@ -86,20 +86,24 @@ func neverSent(err error) bool {
 func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any) error {
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	cn, err := c.connection(&w)
+	on, err := c.connection(&w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
-	s, _, err := c.pending.add(noLimit)
+	cn := on.now.Load()
+	if cn == nil {
+		return ErrDisconnected.withSent(false, nil)
+	}
+	s, _, err := c.pending.add(noLimit, cn)
 	if err != nil {
 		return err
 	}
 	defer c.pending.remove(s)
-	end, err := cn.request(s, wire.Outside, &w, method, []byte(body), wire.Text)
+	end, err := cn.ask(s, &w, method, []byte(body), wire.Text)
 	if err != nil {
 		return contextual(ctx, err)
 	}
-	a, err := cn.await(s, &w)
+	a, err := on.await(s, &w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
@@ -113,11 +117,11 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 // place finds a place among the calls that wait. While the peer runs as many
 // as it said it wants, it waits, unless the caller handles a request of that
 // very peer: then the peer waits too.
-func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
+func (c *Client) place(cn *session, by caller, w *wait) (*slot, error) {
 	for {
-		s, fewer, err := c.pending.add(0)
+		s, fewer, err := c.pending.add(0, cn)
 		if errors.Is(err, errHeld) {
-			s, fewer, err = c.pending.add(cn.extraCalls(by))
+			s, fewer, err = c.pending.add(cn.extraCalls(by), cn)
 		}
 		if !errors.Is(err, errHeld) {
 			return s, err
@@ -129,7 +133,7 @@ func (c *Client) place(cn *conn, by caller, w *wait) (*slot, error) {
 }
 
 // extraCalls is how many calls there may be beyond what the peer wants at once.
-func (c *conn) extraCalls(by caller) int {
+func (c *session) extraCalls(by caller) int {
 	if by.handles != nil && by.handles.Client == c.client {
 		return noLimit
 	}
@@ -137,7 +141,7 @@ func (c *conn) extraCalls(by caller) int {
 }
 
 // roundTrip is one call on one connection.
-func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
+func (c *Client) roundTrip(cn *session, s *slot, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
 	defer c.pending.remove(s)
 	end, err := cn.request(s, 0, w, method, body, kind)
 	if err != nil {
@@ -152,7 +156,7 @@ func (c *Client) roundTrip(cn *conn, s *slot, w *wait, method string, body []byt
 }
 
 // checkBody says whether the peer takes a body, if it told its limit.
-func (c *conn) checkBody(method string, body []byte) error {
+func (c *session) checkBody(method string, body []byte) error {
 	if limit, n := c.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
 		return Errorf(CodeResourceExhausted, "body of %d bytes, the peer takes %d", n, limit)
 	}
@@ -160,7 +164,7 @@ func (c *conn) checkBody(method string, body []byte) error {
 }
 
 // request sends a request from the place of a call.
-func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
+func (c *session) request(s *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
 	if err := c.checkBody(method, body); err != nil {
 		return 0, err
 	}
@@ -173,8 +177,23 @@ func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body [
 	return end, err
 }
 
+// ask sends a request that is no part of the session.
+func (c *conn) ask(s *slot, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
+	on := c.session()
+	if err := on.checkBody(method, body); err != nil {
+		return 0, err
+	}
+	on.inbox.waitBegan()
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside | on.requestFlags(kind), Seq: s.seq}
+	end, err = c.send(h, method, body, w.sendOptions())
+	if err != nil && c.gone.happened() {
+		return 0, ErrDisconnected.withSent(false, err)
+	}
+	return end, err
+}
+
 // await waits for the answer, and tells the peer if it waits no longer.
-func (c *conn) await(s *slot, w *wait) (answer, error) {
+func (c *session) await(s *slot, w *wait) (answer, error) {
 	if w.endless() { // a receive costs half of a select
 		return <-s.answers, nil
 	}
@@ -190,7 +209,7 @@ func (c *conn) await(s *slot, w *wait) (answer, error) {
 
 // cancelCall tells a peer that knows the word that nobody waits any more. It is
 // advice: if there is no room for it, the answer will find nobody.
-func (c *conn) cancelCall(seq uint64) {
+func (c *session) cancelCall(seq uint64) {
 	if c.has(capCancel) {
 		_, _ = c.send(wire.Header{Cmd: wire.Cancel, Seq: seq}, "", nil, sendOptions{})
 	}
@@ -210,7 +229,7 @@ func (a answer) failure(end uint64) error {
 }
 
 // finishCall turns what a call waited for into its result.
-func (c *conn) finishCall(a answer, end uint64, rsp any) error {
+func (c *session) finishCall(a answer, end uint64, rsp any) error {
 	if err := a.failure(end); err != nil {
 		return err
 	}
@@ -222,7 +241,7 @@ func (c *conn) finishCall(a answer, end uint64, rsp any) error {
 
 // requestFlags are the flags of what we send unasked: with the kind of the
 // body if the peer showed that it knows kinds.
-func (c *conn) requestFlags(kind wire.Kind) wire.Flags {
+func (c *session) requestFlags(kind wire.Kind) wire.Flags {
 	if !c.kinds.Load() {
 		return 0
 	}
@@ -230,7 +249,7 @@ func (c *conn) requestFlags(kind wire.Kind) wire.Flags {
 }
 
 // lostWith reports whether err is this connection's end.
-func (c *conn) lostWith(err error) bool {
+func (c *session) lostWith(err error) bool {
 	return err != nil && !errors.Is(err, ErrOverstock) && c.gone.happened() || errors.Is(err, ErrDisconnected)
 }
 

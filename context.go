@@ -25,13 +25,13 @@ type Context struct {
 	// Client is the peer that sent the message.
 	Client *Client
 
-	conn   *conn
-	route  *route
-	method string
-	body   []byte
-	seq    uint64
-	cmd    wire.Cmd
-	flags  wire.Flags
+	session *session
+	route   *route
+	method  string
+	body    []byte
+	seq     uint64
+	cmd     wire.Cmd
+	flags   wire.Flags
 
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
@@ -50,7 +50,7 @@ type Context struct {
 const small = 88
 
 // newContext is the Context of a message that outlives its frame.
-func newContext(c *conn, r *route, f *wire.Frame) *Context {
+func newContext(c *session, r *route, f *wire.Frame) *Context {
 	if len(f.Body) > small {
 		ctx := &Context{}
 		ctx.begin(c, r, f, bytes.Clone(f.Body))
@@ -65,8 +65,8 @@ func newContext(c *conn, r *route, f *wire.Frame) *Context {
 	return &whole.Context
 }
 
-func (ctx *Context) begin(c *conn, r *route, f *wire.Frame, body []byte) {
-	ctx.Client, ctx.conn, ctx.route, ctx.method = c.client, c, r, r.method
+func (ctx *Context) begin(c *session, r *route, f *wire.Frame, body []byte) {
+	ctx.Client, ctx.session, ctx.route, ctx.method = c.client, c, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
 	if c.coding != nil {
 		c.coding.hand(ctx)
@@ -139,13 +139,13 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	b, err := ctx.encodeAnswer(v, &flags)
 	defer b.free()
 	if err != nil {
-		ctx.conn.log().Error("arpc: answer", "method", ctx.method, "error", err)
+		ctx.session.log().Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
-	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
+	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.session.kinds.Load()) {
 		h.Flags = h.Flags.WithKind(b.kind)
 	}
-	_, sendErr := ctx.conn.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	_, sendErr := ctx.session.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
 	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
@@ -157,18 +157,18 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 // the limit becomes an error for the peer, so that it has its answer.
 func (ctx *Context) encodeAnswer(v any, flags *wire.Flags) (body, error) {
 	if *flags&wire.Error != 0 {
-		return ctx.conn.encodeError(asError(v), flags), nil
+		return ctx.session.encodeError(asError(v), flags), nil
 	}
 	b, err := ctx.encodeBody(v)
 	refusal := errInternal
-	if limit := ctx.conn.maxBody(); err == nil && len(b.b)+len(ctx.method) > limit {
+	if limit := ctx.session.maxBody(); err == nil && len(b.b)+len(ctx.method) > limit {
 		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(b.b), limit)
 		err = refusal
 	}
 	if err != nil {
 		b.free()
 		*flags |= wire.Error
-		return ctx.conn.encodeError(refusal, flags), err
+		return ctx.session.encodeError(refusal, flags), err
 	}
 	return b, nil
 }
@@ -180,7 +180,7 @@ func (ctx *Context) encodeBody(v any) (b body, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			ctx.conn.logPanic("codec", ctx.method, p)
+			ctx.session.logPanic("codec", ctx.method, p)
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
@@ -188,9 +188,9 @@ func (ctx *Context) encodeBody(v any) (b body, err error) {
 }
 
 // encodeError is the body of an error, and the flag that says what it is.
-func (c *conn) encodeError(err error, flags *wire.Flags) body {
+func (s *session) encodeError(err error, flags *wire.Flags) body {
 	held := takeBuffer()
-	*flags |= c.appendError(held, err)
+	*flags |= s.appendError(held, err)
 	return body{b: held.b, held: held}
 }
 
@@ -207,8 +207,8 @@ func asError(v any) error {
 
 // appendError appends the body of an error: with its code for peers that know
 // codes, which the flag says, and its text for others.
-func (c *conn) appendError(buf *buffer, err error) wire.Flags {
-	if !c.has(capErrors) {
+func (s *session) appendError(buf *buffer, err error) wire.Flags {
+	if !s.has(capErrors) {
 		buf.b = append(buf.b, wireText(err)...)
 		return 0
 	}
@@ -254,7 +254,7 @@ func (ctx *Context) recovered() {
 	if v == nil {
 		return
 	}
-	ctx.conn.logPanic("handler", ctx.method, v)
+	ctx.session.logPanic("handler", ctx.method, v)
 	if ctx.IsRequest() && !ctx.answered.Load() {
 		_ = ctx.Error(errInternal) // the connection may be gone too
 	}
@@ -262,11 +262,11 @@ func (ctx *Context) recovered() {
 
 // forgotten is what is left of a request to answer it with.
 type forgotten struct {
-	conn   *conn
-	method string
-	flags  wire.Flags
-	seq    uint64
-	end    context.CancelCauseFunc
+	session *session
+	method  string
+	flags   wire.Flags
+	seq     uint64
+	end     context.CancelCauseFunc
 }
 
 // answerIfForgotten answers with an error once nobody can answer any more,
@@ -280,26 +280,26 @@ func (ctx *Context) answerIfForgotten() {
 	if ctx.answered.Load() {
 		return
 	}
-	ctx.conn.inbox.loosen(ctx)
+	ctx.session.inbox.loosen(ctx)
 	ctx.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
 		if f.end != nil {
 			f.end(ErrAnswered)
 		}
-		if f.conn.gone.happened() {
+		if f.session.gone.happened() {
 			return // nobody is there to be answered
 		}
-		f.conn.log().Error("arpc: handler never answered", "method", f.method)
+		f.session.log().Error("arpc: handler never answered", "method", f.method)
 		buf := takeBuffer()
 		defer buf.free()
-		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.conn.appendError(buf, errInternal)
-		f.conn.inbox.answered(f.seq, nil)
-		_, _ = f.conn.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
-	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq, ctx.end})
+		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.session.appendError(buf, errInternal)
+		f.session.inbox.answered(f.seq, nil)
+		_, _ = f.session.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
+	}, forgotten{ctx.session, ctx.method, ctx.flags, ctx.seq, ctx.end})
 }
 
 // settled ends what hangs on a request that is being answered.
 func (ctx *Context) settled() {
-	ctx.conn.inbox.answered(ctx.seq, ctx)
+	ctx.session.inbox.answered(ctx.seq, ctx)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	ctx.forgot.Stop()
@@ -321,12 +321,12 @@ func (ctx *Context) cancel() {
 // lifetime is the context behind the Context. Most handlers never ask for it.
 func (ctx *Context) lifetime() context.Context {
 	if !ctx.IsRequest() {
-		return ctx.conn.context() // nothing would end it before
+		return ctx.session.context() // nothing would end it before
 	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	if ctx.life == nil {
-		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.context())
+		ctx.life, ctx.end = context.WithCancelCause(ctx.session.context())
 	}
 	switch {
 	case ctx.canceled.Load():

@@ -129,7 +129,7 @@ func (h *Handler) extensionSet() *extensions {
 // receiveExtension takes a message to a route of an extension.
 func (c *conn) receiveExtension(f *wire.Frame) (found bool, err error) {
 	r, ok := c.handler.extensionSet().routes[string(f.Method)]
-	if !ok || !c.has(r.capability) {
+	if !ok || !c.session().has(r.capability) {
 		return false, nil
 	}
 	return true, c.routeTo(r.route, f)
@@ -139,14 +139,14 @@ func (c *conn) receiveExtension(f *wire.Frame) (found bool, err error) {
 // One that comes before the answer to hello is not: where its place is in the
 // log is not known yet.
 func (c *conn) pushed(f *wire.Frame) bool {
-	if c.client.accepted() {
+	if c.client().accepted() {
 		return true
 	}
 	if c.helloSeq.Load() != 0 {
 		return false
 	}
 	for i, e := range c.handler.extensionSet().list {
-		if e.Pushed != nil && c.has(bit(i)) && !e.Pushed(c.client, f.Method, f.Seq) {
+		if e.Pushed != nil && c.session().has(bit(i)) && !e.Pushed(c.client(), f.Method, f.Seq) {
 			return false
 		}
 	}
@@ -165,7 +165,7 @@ func (c *conn) greetFields() map[string]any {
 		if e.Greet == nil {
 			continue
 		}
-		if said := e.Greet(c.client); said != nil {
+		if said := e.Greet(c.client()); said != nil {
 			fields[e.Capability] = said
 		}
 	}
@@ -182,7 +182,7 @@ func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, t
 		if e.Welcome == nil || agreed&bit(i) == 0 {
 			continue
 		}
-		answer, after := e.Welcome(c.client, said[e.Capability])
+		answer, after := e.Welcome(c.client(), said[e.Capability])
 		if answer != nil {
 			fields[e.Capability] = answer
 		}
@@ -207,7 +207,7 @@ func (c *conn) welcomed(body []byte) {
 	_ = json.Unmarshal(body, &said) // a base server's answer may be anything
 	for i, e := range c.handler.extensionSet().list {
 		if e.Welcomed != nil {
-			e.Welcomed(c.client, c.has(bit(i)), said[e.Capability])
+			e.Welcomed(c.client(), c.session().has(bit(i)), said[e.Capability])
 		}
 	}
 }
@@ -216,7 +216,7 @@ func (c *conn) welcomed(body []byte) {
 func (c *conn) refreshed() {
 	for _, e := range c.handler.extensionSet().list {
 		if e.Refreshed != nil {
-			e.Refreshed(c.client)
+			e.Refreshed(c.client())
 		}
 	}
 }
@@ -239,7 +239,7 @@ func (c *Client) Capable(capability string) bool {
 	c.mu.Lock()
 	cn := c.current
 	c.mu.Unlock()
-	return cn != nil && cn.has(cn.handler.capabilitiesOf([]string{capability}))
+	return cn != nil && cn.session().has(cn.handler.capabilitiesOf([]string{capability}))
 }
 
 // CallProtocol calls a method of an extension outside of the session, on the

@@ -33,6 +33,7 @@ type Handler struct {
 	workers  workers
 	flushers flushers
 	rounds   rounds
+	sessions sessions
 }
 
 // NewHandler returns a Handler without routes, with the JSON codec, the default

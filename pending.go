@@ -58,6 +58,7 @@ type pending struct {
 type slot struct {
 	seq     uint64 // of the call that waits here; its low bits are the index
 	waits   bool   // guarded by pending.mu: no answer was delivered yet
+	of      any    // guarded by pending.mu: the *session that it ends with, or the *conn
 	answers chan answer
 }
 
@@ -70,14 +71,15 @@ func (p *pending) setLimit(n int) {
 
 // add makes a place for a call. It fails when 2^16 calls wait, and with errHeld,
 // and a channel that is closed when there may be room, when there are as many
-// as the peer wants. extra is how many more than that there may be.
-func (p *pending) add(extra int) (*slot, <-chan struct{}, error) {
+// as the peer wants. extra is how many more than that there may be, of what the
+// call ends with.
+func (p *pending) add(extra int, of any) (*slot, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit > 0 && p.calls.Load() >= int64(p.limit)+int64(extra) {
 		return nil, p.fewerLocked(), errHeld
 	}
-	s, err := p.addLocked()
+	s, err := p.addLocked(of)
 	return s, nil, err
 }
 
@@ -106,7 +108,7 @@ func (p *pending) awaitNone(done <-chan struct{}) {
 	}
 }
 
-func (p *pending) addLocked() (*slot, error) {
+func (p *pending) addLocked(of any) (*slot, error) {
 	if len(p.free) == 0 {
 		if len(p.slots) == 1<<slotBits {
 			return nil, &Error{Code: CodeResourceExhausted, Message: "65536 calls wait for an answer"}
@@ -118,7 +120,7 @@ func (p *pending) addLocked() (*slot, error) {
 	s := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	s.seq += 1 << slotBits
-	s.waits = true
+	s.waits, s.of = true, of
 	p.calls.Add(1)
 	return s, nil
 }
@@ -133,7 +135,7 @@ func (p *pending) remove(s *slot) {
 		default:
 		}
 	}
-	s.waits = false
+	s.waits, s.of = false, nil
 	p.calls.Add(-1)
 	p.free = append(p.free, s)
 	if p.fewer != nil {
@@ -160,12 +162,12 @@ func (p *pending) deliver(seq uint64, a answer) bool {
 	return true
 }
 
-// fail ends all calls that wait.
-func (p *pending) fail(lost error, left uint64) {
+// fail ends the calls that end with a session, or with a connection.
+func (p *pending) fail(lost error, left uint64, of any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.slots {
-		if s.waits {
+		if s.waits && s.of == of {
 			s.waits = false
 			s.answers <- answer{lost: lost, left: left}
 		}

@@ -51,10 +51,11 @@ func (c *Client) Stats() Stats {
 		return s
 	}
 	s.Connections = 1
-	s.Requests = int(max(0, cn.unanswered.Load()))
-	s.InboundFrames, s.InboundBytes = cn.inbox.backlog()
+	on := cn.session()
+	s.Requests = int(max(0, on.unanswered.Load()))
+	s.InboundFrames, s.InboundBytes = on.inbox.backlog()
 	s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
-	s.Streams = cn.streams.count()
+	s.Streams = on.streams.count()
 	return s
 }
 

@@ -26,7 +26,7 @@ type Stream struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex // guards what follows
-	conn     *conn      // nil until the first frame
+	session  *session   // nil until the first frame
 	id       uint64
 	chunks   []chunk // received and not read
 	unread   int     // their bytes
@@ -137,9 +137,9 @@ func (s *Stream) cmd(c wire.Cmd, last bool) wire.Cmd {
 }
 
 // attach is the connection of the stream: the current one when it is first asked for.
-func (s *Stream) attach(ctx context.Context) (*conn, error) {
+func (s *Stream) attach(ctx context.Context) (*session, error) {
 	s.mu.Lock()
-	cn, err := s.conn, s.sendErrorLocked()
+	cn, err := s.session, s.sendErrorLocked()
 	s.mu.Unlock()
 	if cn != nil || err != nil {
 		return cn, err
@@ -166,7 +166,7 @@ func (s *Stream) sendErrorLocked() error {
 
 // awaitCredit takes the credit for a message. A message may overdraw it, so that
 // one of any size can be sent.
-func (s *Stream) awaitCredit(ctx context.Context, cn *conn, n int, last bool) error {
+func (s *Stream) awaitCredit(ctx context.Context, cn *session, n int, last bool) error {
 	for {
 		s.mu.Lock()
 		err := s.sendErrorLocked()
@@ -189,7 +189,7 @@ func (s *Stream) awaitCredit(ctx context.Context, cn *conn, n int, last bool) er
 }
 
 // refund gives back the credit of a message that was not sent.
-func (s *Stream) refund(cn *conn, n int) {
+func (s *Stream) refund(cn *session, n int) {
 	if cn.has(capCredit) {
 		s.addCredit(n)
 	}
@@ -269,7 +269,7 @@ func (s *Stream) next(ctx context.Context) (chunk, error) {
 		changed := s.changed
 		s.mu.Unlock()
 		if grant > 0 {
-			s.conn.grant(s, grant)
+			s.session.grant(s, grant)
 		}
 		if ok || err != nil {
 			return next, err
@@ -284,7 +284,7 @@ func (s *Stream) next(ctx context.Context) (chunk, error) {
 // must not wait for us meanwhile.
 func (s *Stream) wait(ctx context.Context, changed <-chan struct{}) bool {
 	s.mu.Lock()
-	cn := s.conn
+	cn := s.session
 	s.mu.Unlock()
 	if cn != nil {
 		cn.streams.waiting.Add(1)
@@ -321,7 +321,7 @@ func (s *Stream) popLocked() (next chunk, ok bool, err error) {
 // now and then, not a little each time.
 func (s *Stream) grantLocked(n int) int {
 	s.consumed += n
-	if s.conn == nil || s.gotEnd || s.closed || !s.conn.has(capCredit) || s.consumed < s.conn.limits.Window/2 {
+	if s.session == nil || s.gotEnd || s.closed || !s.session.has(capCredit) || s.consumed < s.session.limits.Window/2 {
 		return 0
 	}
 	grant := s.consumed
@@ -333,7 +333,7 @@ func (s *Stream) grantLocked(n int) int {
 // Close ends both directions now. What the peer still sends is dropped.
 func (s *Stream) Close() {
 	s.mu.Lock()
-	cn, over := s.conn, s.closed
+	cn, over := s.session, s.closed
 	s.mu.Unlock()
 	if over {
 		return
@@ -360,10 +360,10 @@ func (s *Stream) push(f *wire.Frame, limit int) bool {
 	switch {
 	case f.Flags&wire.Error != 0:
 		s.failure = streamFailure(f)
-	case len(f.Body) > 0 && s.allowed <= 0 && s.conn.has(capCredit):
+	case len(f.Body) > 0 && s.allowed <= 0 && s.session.has(capCredit):
 		return false // it was not granted
 	case len(f.Body) > 0 || !last:
-		if s.conn.has(capCredit) {
+		if s.session.has(capCredit) {
 			s.allowed -= len(f.Body)
 		}
 		s.chunks = append(s.chunks, chunk{f.Flags.Kind(), append([]byte(nil), f.Body...)})
@@ -413,7 +413,7 @@ func (s *Stream) finish(cause error) {
 	if !over && !s.gotEnd && s.failure == nil {
 		s.failure = cause
 	}
-	cn := s.conn
+	cn := s.session
 	s.wakeLocked()
 	s.mu.Unlock()
 	if over {
@@ -434,7 +434,7 @@ func (s *Stream) serve(f func(*Stream)) {
 
 func (s *Stream) served() {
 	if v := recover(); v != nil {
-		s.conn.logPanic("stream handler", s.method, v)
+		s.session.logPanic("stream handler", s.method, v)
 		_ = s.end(errInternal) // the connection may be gone too
 	}
 	_ = s.end(nil)
@@ -444,7 +444,7 @@ func (s *Stream) served() {
 	if !heard {
 		s.Close()
 	}
-	s.conn.streams.served()
+	s.session.streams.served()
 }
 
 func (s *Stream) String() string { return fmt.Sprintf("stream %d of %s", s.id, s.method) }

@@ -20,7 +20,7 @@ const maxRecent = 256
 // streams are the streams of one connection. The two sides count their ids
 // apart, so an id can be in use in both directions.
 type streams struct {
-	conn *conn
+	session *session
 
 	mu     sync.Mutex // guards what follows; taken before Stream.mu, never under it
 	ours   map[uint64]*Stream
@@ -48,7 +48,7 @@ func (t *streams) open(s *Stream) error {
 	t.ours[t.nextID] = s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn, s.id, s.credit, s.allowed = t.conn, t.nextID, t.window, t.conn.limits.Window
+	s.session, s.id, s.credit, s.allowed = t.session, t.nextID, t.window, t.session.limits.Window
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (t *streams) find(f *wire.Frame) (s *Stream, fresh bool) {
 
 // accept makes a stream that the peer opens, or says why not.
 func (t *streams) accept(f *wire.Frame) (*Stream, error) {
-	c := t.conn
+	c := t.session
 	handle := c.handler.router.Load().streams[string(f.Method)]
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +160,7 @@ func (t *streams) accept(f *wire.Frame) (*Stream, error) {
 	}
 	t.running++
 	s := newStream(c.context(), c.client, string(f.Method), false)
-	s.conn, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
+	s.session, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
 	if t.theirs == nil {
 		t.theirs = map[uint64]*Stream{}
 	}
@@ -194,7 +194,7 @@ func (t *streams) close(cause error) {
 }
 
 // receiveStream takes a stream frame of the peer, on the reader.
-func (c *conn) receiveStream(f *wire.Frame) error {
+func (c *session) receiveStream(f *wire.Frame) error {
 	s, fresh := c.streams.find(f)
 	if fresh {
 		var err error
@@ -225,7 +225,7 @@ func (c *conn) receiveStream(f *wire.Frame) error {
 
 // dropStream ends a stream whose reader is too far behind, without waiting for
 // anything: this is the goroutine that reads the connection.
-func (c *conn) dropStream(s *Stream) {
+func (c *session) dropStream(s *Stream) {
 	h := wire.Header{Cmd: s.cmd(wire.Stream, true), Seq: s.id}
 	method := s.method
 	if c.has(capCancel) {
@@ -236,7 +236,7 @@ func (c *conn) dropStream(s *Stream) {
 }
 
 // refuseStream ends a stream that the peer opened and nobody takes.
-func (c *conn) refuseStream(f *wire.Frame, why error) error {
+func (c *session) refuseStream(f *wire.Frame, why error) error {
 	buf := takeBuffer()
 	defer buf.free()
 	h := wire.Header{Cmd: wire.Stream | wire.Last, Seq: f.Seq}
@@ -248,7 +248,7 @@ func (c *conn) refuseStream(f *wire.Frame, why error) error {
 }
 
 // receiveCancel takes a cancel: of a request, or with the last bit of a stream.
-func (c *conn) receiveCancel(f *wire.Frame) {
+func (c *session) receiveCancel(f *wire.Frame) {
 	if !c.has(capCancel) {
 		return
 	}
@@ -262,7 +262,7 @@ func (c *conn) receiveCancel(f *wire.Frame) {
 }
 
 // receiveCredit takes a grant for a stream.
-func (c *conn) receiveCredit(f *wire.Frame) error {
+func (c *session) receiveCredit(f *wire.Frame) error {
 	if !c.has(capCredit) {
 		return nil
 	}
@@ -276,7 +276,7 @@ func (c *conn) receiveCredit(f *wire.Frame) error {
 }
 
 // grant tells the peer that it may send n bytes more.
-func (c *conn) grant(s *Stream, n int) {
+func (c *session) grant(s *Stream, n int) {
 	if !c.has(capCredit) {
 		return
 	}

@@ -86,7 +86,7 @@ func (ctx *Context) failure(err error) *Error {
 	if errors.As(err, &coded) {
 		return coded
 	}
-	ctx.conn.log().Error("arpc: handler failed", "method", ctx.method, "error", err)
+	ctx.session.log().Error("arpc: handler failed", "method", ctx.method, "error", err)
 	return errInternal
 }
 
