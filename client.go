@@ -493,9 +493,11 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	if err != nil {
 		cn.shutWithin(errDraining, closeLinger)
+		cn.session().terminate(errDraining)
 		return err
 	}
 	cn.shutWithin(errDraining, drainLinger)
+	cn.session().terminate(errDraining) // which the connection may have left meanwhile
 	select {
 	case <-cn.ended.wait():
 	case <-ctx.Done(): // the last answers had their time to leave

@@ -82,6 +82,8 @@ var rooms = []room{
 	{path: "internal/layers", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
 	{path: "internal/mixed", layer: 6, leaf: true},
+	{path: "internal/cuts", layer: 6, leaf: true},
+	{path: "internal/sessions", layer: 6, leaf: true},
 	{path: "arpctest", layer: 6, leaf: true},
 }
 
