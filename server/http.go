@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -62,7 +63,8 @@ func (d *httpDoor) serve(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // net/http would wait for a body that nobody reads before it answers
 		w.Header().Set("Connection", "close")
 	}
-	method, refused := d.admit(r)
+	r, address := d.server.fromProxy(r)
+	method, refused := d.admit(r, address != nil)
 	if refused == nil {
 		refused = d.enter()
 	}
@@ -76,19 +78,19 @@ func (d *httpDoor) serve(w http.ResponseWriter, r *http.Request) {
 	defer func() { <-d.places }()
 	ctx, cancel := context.WithTimeout(r.Context(), d.server.cfg.httpTimeout)
 	defer cancel()
-	answer, err := d.call(ctx, w, r, method)
+	answer, err := d.call(ctx, w, r, address, method)
 	d.write(w, answer, err)
 }
 
 // admit looks at what there is of a request before its body.
-func (d *httpDoor) admit(r *http.Request) (method string, refused *refusal) {
+func (d *httpDoor) admit(r *http.Request, proxied bool) (method string, refused *refusal) {
 	refuse := func(status int, code arpc.Code, format string, args ...any) (string, *refusal) {
 		return "", &refusal{status, arpc.Errorf(code, format, args...)}
 	}
 	if r.Method != http.MethodPost {
 		return refuse(http.StatusMethodNotAllowed, arpc.CodeUnimplemented, "only POST calls a method")
 	}
-	if !d.server.checkOrigin(r) || !d.server.listed(r) && d.cross.Check(r) != nil {
+	if !d.server.checkOrigin(r, proxied) || !d.server.listed(r) && d.cross.Check(r) != nil {
 		return refuse(http.StatusForbidden, arpc.CodePermissionDenied, "not from this origin")
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
@@ -131,8 +133,8 @@ func busy() *arpc.Error {
 }
 
 // call makes the call. Who asks is found out before the body is read.
-func (d *httpDoor) call(ctx context.Context, w http.ResponseWriter, r *http.Request, method string) (arpc.Raw, error) {
-	e, err := d.server.exchange(ctx, r)
+func (d *httpDoor) call(ctx context.Context, w http.ResponseWriter, r *http.Request, address net.Addr, method string) (arpc.Raw, error) {
+	e, err := d.server.exchange(ctx, r, address)
 	if err != nil {
 		return arpc.Raw{}, err
 	}

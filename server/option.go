@@ -54,7 +54,9 @@ func BroadcastHistory(l topic.Limits) Option { return func(c *config) { c.histor
 // TrustedProxies are the addresses of the proxies in front of the server, and of
 // no one else. For WebSockets and HTTP requests that come from them the address
 // of the client is the one they wrote into X-Forwarded-For: in Client.RemoteAddr
-// and in Client.Request. By default none is trusted, because anybody can send that header.
+// and in Client.Request. Only through them does a page of another name than
+// localhost reach a server on a loopback address, unless AllowOrigins lists it.
+// By default none is trusted, because anybody can send that header.
 func TrustedProxies(proxies ...netip.Prefix) Option {
 	return func(c *config) {
 		for _, p := range proxies {
