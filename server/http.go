@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
@@ -27,9 +28,9 @@ import (
 // r.POST("/call/*method", gin.WrapH(http.StripPrefix("/call", s.HTTP()))).
 //
 // The path is the method with its slash, or else without. Methods of the protocol
-// and of topics cannot be called. Pages of other origins are refused unless
-// AllowOrigins lists them, and CORS preflights are not answered: a page has the
-// WebSocket. Who asks is found out as everywhere: HandleAuthenticate gets the
+// and of topics cannot be called, nor routes with a codec of their own that is not
+// JSON. Pages of other origins are refused unless AllowOrigins lists them; then they
+// may call, and the preflights (CORS) of their browsers are answered. Who asks is found out as everywhere: HandleAuthenticate gets the
 // request, and the bearer token of its Authorization header.
 //
 // To a handler the client behind a request lives until the answer. Its Get, Set,
@@ -60,6 +61,10 @@ type refusal struct {
 func (d *httpDoor) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if d.server.letOrigin(w, r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	if r.ContentLength != 0 { // net/http would wait for a body that nobody reads before it answers
 		w.Header().Set("Connection", "close")
 	}
@@ -99,6 +104,9 @@ func (d *httpDoor) admit(r *http.Request, proxied bool) (method string, refused 
 	method, ok := d.methodOf(r.URL.Path)
 	if !ok {
 		return refuse(http.StatusNotFound, arpc.CodeNotFound, "%s", arpc.ErrMethodNotFound.Message)
+	}
+	if route, _ := d.server.Handler.RouteOf(method); route.Codec != nil && route.Codec.Name() != codec.JSON.Name() {
+		return refuse(http.StatusUnsupportedMediaType, arpc.CodeInvalidArgument, "the bodies of %s are %s, not JSON", method, route.Codec.Name())
 	}
 	return method, nil
 }

@@ -24,10 +24,11 @@ type config struct {
 // connection beyond it is closed, a WebSocket handshake answered with status 503.
 func MaxLoad(n int) Option { return func(c *config) { c.maxLoad = n } }
 
-// AllowOrigins lets pages of other origins open WebSockets: "https://example.org",
-// scheme, host and port exactly as browsers send them. "*" allows every page of
-// the web, which is right only where nothing depends on who asks. Without it a
-// page can reach only the host it came from.
+// AllowOrigins lets pages of other origins open WebSockets and call over HTTP, with
+// the cookies of their visitors: "https://example.org", scheme, host and port exactly
+// as browsers send them. "*" allows every page of the web, over HTTP without cookies,
+// which is right only where nothing depends on who asks. Without it a page can reach
+// only the host it came from.
 func AllowOrigins(origins ...string) Option {
 	return func(c *config) {
 		if c.origins == nil {
