@@ -166,7 +166,9 @@ func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body [
 	}
 	c.inbox.waitBegan()
 	h := wire.Header{Cmd: wire.Request, Flags: flags | c.requestFlags(kind), Seq: s.seq}
-	end, err = c.send(h, method, body, w.sendOptions())
+	o := w.sendOptions()
+	o.alone = c.client.pending.count() == 1
+	end, err = c.send(h, method, body, o)
 	if c.lostWith(err) {
 		return 0, ErrDisconnected.withSent(false, err)
 	}
