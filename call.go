@@ -177,14 +177,20 @@ func (c *conn) request(s *slot, flags wire.Flags, w *wait, method string, body [
 
 // await waits for the answer, and tells the peer if it waits no longer.
 func (c *conn) await(s *slot, w *wait) (answer, error) {
-	if w.endless() { // a receive costs half of a select
-		return <-s.answers, nil
+	if !w.deadline.IsZero() {
+		c.client.pending.expireAt(s, w.deadline)
 	}
-	select {
-	case a := <-s.answers:
+	a := answer{expired: true}
+	if w.done == nil { // a receive costs half of a select
+		a = <-s.answers
+	} else {
+		select {
+		case a = <-s.answers:
+		case <-w.done:
+		}
+	}
+	if !a.expired {
 		return a, nil
-	case <-w.expired():
-	case <-w.done:
 	}
 	c.cancelCall(s.seq)
 	return answer{}, ErrTimeout.withSent(true, nil)
