@@ -32,7 +32,9 @@ export type {
   ClientOptions,
   ClientState,
   DebugHook,
+  LossReason,
   NotifyResult,
+  Orphan,
   StateDetail,
   WaitOptions,
 } from "./options.ts";
