@@ -3,14 +3,7 @@ import type { Engine, Part } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { positive } from "./hello.ts";
 import { createJournal, type Journal } from "./journal.ts";
-import {
-  CONFIRM_BYTES,
-  CONFIRM_DELAY,
-  CONFIRM_FRAMES,
-  GIVE_UP,
-  GRACE,
-  HELLO_TIMEOUT,
-} from "./limits.ts";
+import { CONFIRM_BYTES, CONFIRM_DELAY, CONFIRM_FRAMES, GIVE_UP, GRACE } from "./limits.ts";
 import type { ClientOptions, LossReason } from "./options.ts";
 import { encodeRefusal } from "./structured.ts";
 import { keepInTab, takeFromTab, toOrphan } from "./tab.ts";
@@ -23,10 +16,12 @@ import {
   CMD_PONG,
   CMD_REQUEST,
   CMD_RESPONSE,
+  CMD_STREAM,
   encodeFrame,
   FLAG_OUTSIDE,
   type Frame,
   HEADER_LENGTH,
+  STREAM_OPENER,
 } from "./wire.ts";
 
 /** Settings of what outlives a connection. */
@@ -83,6 +78,8 @@ export function addSession(
   let dialed: Line | undefined;
   // Whether there is no connection, or one whose hello is not answered.
   let isPaused = false;
+  // Whether the server has given it up by now.
+  let isLate = false;
   // What the server was told that we have; the bytes in the frames since; what we had a while ago.
   let confirmed = 0;
   let bytes = 0;
@@ -111,18 +108,17 @@ export function addSession(
     if (held.received - confirmed >= CONFIRM_FRAMES || bytes >= CONFIRM_BYTES) confirm();
   };
 
-  const pause = (limit: number): void => {
+  const pause = (grace: number): void => {
     isPaused = true;
+    isLate = false;
     confirming();
-    expiry(limit + GIVE_UP, expire);
-  };
-  const expire = (): void => {
-    // A hello that is under way decides.
-    if (engine.conn) expiry(HELLO_TIMEOUT, expire);
-    else {
+    expiry(grace + GIVE_UP, () => {
+      isLate = true;
+      // A connection that is being made may still be in time.
+      if (engine.conn) return;
       forget("expired");
       engine.lose();
-    }
+    });
   };
   const forget = (reason?: LossReason): void => {
     held = undefined;
@@ -172,15 +168,18 @@ export function addSession(
   engine.session = {
     isHeld: () => held !== undefined,
     keeps(conn, frame) {
-      const command = commandOf(frame[5]);
-      // Those can wait for a connection, and nobody need think that they left.
-      const canWait = command === CMD_REQUEST || command === CMD_NOTIFY;
-      return held !== undefined && conns.has(conn) && !canWait && isCounted(frame[5], frame[6]);
+      const [cmd = 0, flag] = frame.subarray(5);
+      // What can wait for a connection does, and nobody need think that it left.
+      if (!held || !conns.has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
+      const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
+      const isTooMuch = mayWait && held.journal.bytes + frame.length > maxJournal;
+      return !isTooMuch && isCounted(cmd, flag);
     },
     survives() {
       const { obstacle } = engine;
       if (!held) return false;
       if (obstacle?.remote && /^(invalid_arg|failed_pre)/.test(obstacle.code)) forget("unknown");
+      else if (isPaused && isLate) forget("expired");
       else if (!isPaused) {
         pause(held.grace);
         if (obstacle) emit("paused", obstacle);
@@ -195,11 +194,10 @@ export function addSession(
     const { conn, pipe, send } = next;
     const { buffered } = conn;
     conns.add(conn);
-    // A stream may know one of before. Where there is none, what is kept must not grow for ever.
+    // A stream may know one of before.
     conn.buffered = () => {
       if (conn === engine.conn) return buffered();
-      if (line && line.conn !== conn) return line.conn.buffered();
-      return held.journal.bytes < maxJournal ? 0 : Infinity;
+      return line && line.conn !== conn ? line.conn.buffered() : 0;
     };
     conn.over = held.over;
     confirm();

@@ -190,7 +190,11 @@ export function createStream(
         const content = isTold
           ? encodeError(error, true)
           : { flag: kind << KIND_SHIFT, body: bytes };
-        transmit(CMD_STREAM | end, content.flag, content.body);
+        if (!transmit(CMD_STREAM | end, content.flag, content.body) && !isOver) {
+          timer(DRAIN_INTERVAL, wake);
+          await change();
+          continue;
+        }
         credit -= bytes.length;
         saidEnd = end > 0;
         if (isTold) stream.finish(closed());
@@ -210,14 +214,14 @@ export function createStream(
     return false;
   };
   /** @throws ArpcError `resource_exhausted` when it is too big. */
-  const transmit = (command: number, flag = 0, body = EMPTY): void => {
+  const transmit = (command: number, flag = 0, body = EMPTY): boolean => {
     // Cancels and credit have no method.
     const name = (command & CMD_MASK) === CMD_STREAM ? method : "";
     const cmd = command | side;
     const frame = encodeFrame({ cmd, flag, method: name, seq: stream.id, body });
     const refusal = conn && tooBig(frame, conn.maxBytes);
     if (refusal) throw refusal;
-    conn?.transmit(frame);
+    return !!conn?.transmit(frame);
   };
   /** Ends both directions, and tells the peer. */
   const drop = (reason: ArpcError): void => {

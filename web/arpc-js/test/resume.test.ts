@@ -1,0 +1,653 @@
+/** The rules of a session: what is counted, confirmed, kept, sent again, refused and given up. */
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type ConnectOptions, connect } from "../src/index.ts";
+import { decodeText, type Frame, KIND_SHIFT } from "../src/wire.ts";
+import { type FakeSocket, fakeSockets, until } from "./helpers/fake-socket.ts";
+import {
+  type Answer,
+  base,
+  failure,
+  frame,
+  notify,
+  request,
+  response,
+  structuredFailure,
+} from "./helpers/server.ts";
+
+const CONFIRM = 9;
+const CANCEL = 7;
+const OUTSIDE = 8;
+// Without `batch` a frame is sent in the turn of what sends it.
+const caps = ["cancel", "errors", "kind", "goaway", "credit", "resume"];
+const opening = { caps, ticket: "one", grace: 60_000, window: 1 << 18 };
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+/** A client that dials 100 ms after it lost a connection. */
+function dial(options: ConnectOptions = {}) {
+  const sockets = fakeSockets();
+  const backoff = { min: 100, max: 100, random: () => 1 };
+  const client = connect("ws://fake/", { WebSocket: sockets.WebSocket, backoff, ...options });
+  const events: string[] = [];
+  client.on("paused", ({ message }) => events.push(`paused: ${message}`));
+  client.on("resumed", () => events.push("resumed"));
+  client.on("lost", (reason) => events.push(`lost: ${reason}`));
+  const errors = vi.fn();
+  client.on("error", errors);
+  return { client, sockets, events, errors };
+}
+
+/** One whose session began; nothing is in `sent`. */
+function begin(options: ConnectOptions = {}) {
+  const it = dial(options);
+  it.sockets.last.agree(opening);
+  it.sockets.last.sent.length = 0;
+  return it;
+}
+
+type Begun = ReturnType<typeof begin>;
+
+/** Its connection is lost, and the next one is open; gives the hello that was said. */
+function redial({ sockets }: Begun): { hello: Frame; session: unknown; socket: FakeSocket } {
+  if (sockets.last.readyState !== 2) sockets.last.drop();
+  vi.advanceTimersByTime(100);
+  const socket = sockets.last;
+  socket.open();
+  const hello = socket.sent.splice(0)[0] as Frame;
+  return { hello, session: JSON.parse(decodeText(hello.body)).session, socket };
+}
+
+function answer(socket: FakeSocket, hello: Frame, more: Answer): void {
+  const sent = socket.sent.splice(0);
+  socket.sent.push(hello, ...sent);
+  const answered = { ...opening, ticket: "two", ...more };
+  socket.receive({
+    ...response(hello, JSON.stringify({ arpc: 1, ...answered })),
+    flag: OUTSIDE | (3 << KIND_SHIFT),
+  });
+  socket.sent.shift();
+}
+
+function resume(begun: Begun, received: number) {
+  const next = redial(begun);
+  answer(next.socket, next.hello, { resumed: true, received });
+  return next;
+}
+
+const what = (socket: FakeSocket): string[] =>
+  socket.sent.map(({ cmd, method, seq }) => `${cmd & 0x3f} ${method || seq}`);
+
+describe("confirms", () => {
+  it("of nothing, at once: the ticket arrived", () => {
+    const { client, sockets } = dial();
+    sockets.last.agree(opening);
+    expect(sockets.last.sent).toMatchObject([{ cmd: CONFIRM, seq: 0n, flag: 0, method: "" }]);
+    client.close();
+  });
+
+  it("every 256 frames", () => {
+    const { client, sockets } = begin();
+    for (let i = 0; i < 255; i++) sockets.last.receive(notify("/n"));
+    expect(sockets.last.sent).toEqual([]);
+    sockets.last.receive(notify("/n"));
+    expect(what(sockets.last)).toEqual(["9 256"]);
+    for (let i = 0; i < 256; i++) sockets.last.receive(notify("/n"));
+    expect(what(sockets.last)).toEqual(["9 256", "9 512"]);
+    client.close();
+  });
+
+  it("every 64 KiB", () => {
+    const { client, sockets } = begin();
+    const body = "x".repeat(32_000);
+    for (let i = 0; i < 5; i++) sockets.last.receive(notify("/n", body));
+    expect(what(sockets.last)).toEqual(["9 3"]);
+    client.close();
+  });
+
+  it("with a pong, and with a ping, if there is something to confirm", () => {
+    const events = new EventTarget();
+    vi.stubGlobal("addEventListener", events.addEventListener.bind(events));
+    const { client, sockets } = begin();
+    const ping = (): void => {
+      sockets.last.sent.length = 0;
+      sockets.last.receive(frame(4, "", 7n));
+    };
+    ping();
+    expect(what(sockets.last)).toEqual(["5 7"]);
+    sockets.last.receive(notify("/n"));
+    ping();
+    expect(what(sockets.last)).toEqual(["5 7", "9 1"]);
+    ping();
+    expect(what(sockets.last)).toEqual(["5 7"]);
+    sockets.last.receive(notify("/n"));
+    events.dispatchEvent(new Event("offline"));
+    expect(what(sockets.last)).toEqual(["5 7", "4 0", "9 2"]);
+    client.close();
+  });
+
+  it("when nothing came for a while, and not before", () => {
+    const { client, sockets } = begin();
+    // Traffic that goes on for 20 s is confirmed once, after it.
+    for (let i = 0; i < 100; i++) {
+      sockets.last.receive(notify("/n"));
+      vi.advanceTimersByTime(200);
+    }
+    expect(sockets.last.sent).toEqual([]);
+    vi.advanceTimersByTime(1000);
+    expect(what(sockets.last)).toEqual(["9 100"]);
+    client.close();
+  });
+
+  it("nothing in a minute in which nothing comes", () => {
+    const { client, sockets } = begin({ pingTimeout: 100_000 });
+    sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(1000);
+    sockets.last.sent.length = 0;
+    vi.advanceTimersByTime(60_000);
+    expect(sockets.last.sent).toEqual([]);
+    expect(client.state).toBe("open");
+    client.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("what is outside of the session is not counted, nor are pings, pongs and confirms", () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    sockets.last.receive(
+      notify("/broadcast", "", OUTSIDE),
+      notify("arpc.topic", "{}", OUTSIDE),
+      frame(4, "", 0n),
+      frame(5, "", 0n),
+      frame(CONFIRM, "", 0n),
+      notify("/n"),
+      frame(CANCEL, "", 5n),
+      frame(63, "", 0n),
+    );
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 3 });
+    client.close();
+  });
+});
+
+describe("of the server", () => {
+  it("free what is kept", async () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    for (let i = 0; i < 5; i++) client.notify("/n", i);
+    sockets.last.receive(frame(CONFIRM, "", 3n));
+    // One of less than before says nothing new.
+    sockets.last.receive(frame(CONFIRM, "", 2n));
+    const { socket } = resume(begun, 3);
+    expect(what(socket)).toEqual(["9 0", "3 /n", "3 /n"]);
+    expect(socket.sent.slice(1).map(({ body }) => decodeText(body))).toEqual(["3", "4"]);
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    client.close();
+  });
+
+  it("of more than was sent ends the connection, and the session", () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    client.notify("/n");
+    sockets.last.receive(frame(CONFIRM, "", 2n ** 64n - 1n));
+    expect(sockets.last.closedWith?.code).toBe(4002);
+    expect(what(sockets.last)).toEqual(["3 /n", "3 arpc.goaway"]);
+    expect(events).toEqual(["lost: gap"]);
+    expect(redial(begun).session).toBeUndefined();
+    client.close();
+  });
+});
+
+describe("a connection that is lost", () => {
+  it("is a pause: calls, handlers and their signals go on", async () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    const signals: AbortSignal[] = [];
+    let release = (_: string): void => {};
+    client.handle("/slow", ({ signal }) => {
+      signals.push(signal);
+      return new Promise<string>((resolve) => (release = resolve));
+    });
+    const call = client.call("/m", 1, { timeout: 0 });
+    await null;
+    sockets.last.receive(request("/slow", 9n));
+    sockets.last.drop();
+    expect(client.state).toBe("waiting");
+    expect(signals[0]?.aborted).toBe(false);
+    release("done");
+    await null;
+    await null;
+    // The server has the call: what is missing is our answer.
+    const { socket, session } = resume(begun, 1);
+    expect(session).toEqual({ ticket: "one", received: 1 });
+    expect(socket.sent).toMatchObject([
+      { cmd: CONFIRM, seq: 1n },
+      { cmd: 2, seq: 9n },
+    ]);
+    socket.receive(response({ method: "/m", seq: 1n, flag: 0 } as Frame, '"reply"'));
+    expect(await call).toBe("reply");
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    client.close();
+  });
+
+  it("an answer that is ready later goes to the connection there is then", async () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    let release = (): void => {};
+    client.handle("/slow", () => new Promise<void>((resolve) => (release = resolve)));
+    sockets.last.receive(request("/slow", 9n));
+    resume(begun, 0);
+    const { socket } = resume(begun, 0);
+    socket.sent.length = 0;
+    release();
+    await until(() => socket.sent.length > 0);
+    expect(socket.sent).toMatchObject([{ cmd: 2, seq: 9n }]);
+    client.close();
+  });
+
+  it("what waits meanwhile comes behind what is sent again", () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    client.notify("/before");
+    sockets.last.drop();
+    expect(client.notify("/meanwhile")).toBe("queued");
+    const { socket } = resume(begun, 0);
+    client.notify("/after");
+    expect(what(socket)).toEqual(["9 0", "3 /before", "3 /meanwhile", "3 /after"]);
+    client.close();
+  });
+
+  it("a call that is given up meanwhile is canceled on the next", async () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    const controller = new AbortController();
+    const call = client.call("/m", 1, { signal: controller.signal });
+    const failed = expect(call).rejects.toMatchObject({ code: "canceled", sent: true });
+    await null;
+    sockets.last.drop();
+    controller.abort();
+    await failed;
+    const { socket } = resume(begun, 1);
+    expect(what(socket)).toEqual(["9 0", "7 1"]);
+    client.close();
+  });
+
+  it("a call's own timeout still counts", async () => {
+    const begun = begin();
+    const call = begun.client.call("/m", 1, { timeout: 1000 });
+    const failed = expect(call).rejects.toMatchObject({ code: "deadline_exceeded", sent: true });
+    await null;
+    begun.sockets.last.drop();
+    vi.advanceTimersByTime(1000);
+    await failed;
+    begun.client.close();
+  });
+
+  it("with failFast only what did not leave fails", async () => {
+    const begun = begin({ failFast: true });
+    const { client, sockets } = begun;
+    const call = client.call("/sent");
+    await null;
+    sockets.last.drop();
+    await expect(client.call("/new")).rejects.toMatchObject({ code: "unavailable", sent: false });
+    const { socket } = resume(begun, 1);
+    socket.receive(response({ method: "/sent", seq: 1n, flag: 0 } as Frame, '"reply"'));
+    expect(await call).toBe("reply");
+    client.close();
+  });
+
+  it("what is bound to it fails with it: a token that is being shown", async () => {
+    const begun = dial({ token: "old" });
+    const { client, sockets, errors } = begun;
+    await until(() => sockets.all.length === 1);
+    sockets.last.agree({ ...opening, expires: 1000 });
+    vi.advanceTimersByTime(750);
+    await until(() => sockets.last.sent.some(({ method }) => method === "arpc.token"));
+    sockets.last.drop();
+    vi.advanceTimersByTime(100);
+    await until(() => sockets.all.length === 2);
+    sockets.last.agree({ ...opening, resumed: true, received: 0 });
+    expect(what(sockets.last)).toEqual(["9 0", "7 1"]);
+    expect(errors).not.toHaveBeenCalled();
+    client.close();
+  });
+
+  it("a hello whose answer is lost is said again", () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    client.notify("/n");
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    const { socket } = resume(begun, 0);
+    expect(what(socket)).toEqual(["9 0", "3 /n"]);
+    expect(redial(begun).session).toEqual({ ticket: "two", received: 0 });
+    expect(begun.events).toEqual([
+      "paused: connection closed (1006)",
+      "resumed",
+      expect.anything(),
+    ]);
+    expect(sockets.all).toHaveLength(5);
+    client.close();
+  });
+
+  it("frames that were not dispatched are not counted, and find nobody", () => {
+    const window = new EventTarget();
+    vi.stubGlobal("addEventListener", window.addEventListener.bind(window));
+    const begun = begin();
+    const { client, sockets } = begun;
+    let seen = 0;
+    client.handle("/n", () => {
+      // The page goes into the back-forward cache while there is more to read.
+      if (++seen === 300) {
+        window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+      }
+    });
+    const socket = sockets.last;
+    const { onmessage } = socket;
+    for (let i = 0; i < 2; i++) socket.receive(...Array.from({ length: 255 }, () => notify("/n")));
+    expect(seen).toBe(300);
+    (onmessage as (event: object) => void)({ data: new ArrayBuffer(0) });
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    sockets.last.open();
+    const { session } = JSON.parse(decodeText(sockets.last.sent[0]!.body));
+    expect(session).toEqual({ ticket: "one", received: 300 });
+    client.close();
+  });
+});
+
+describe("a session that is not resumed", () => {
+  it.each([
+    ["expired", "expired"],
+    ["unknown", "unknown"],
+    ["gap", "gap"],
+    ["identity", "identity"],
+    ["of a later version", "unknown"],
+  ])("%s: what was sent fails, what was not is sent", async (reason, told) => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    const signals: AbortSignal[] = [];
+    client.handle("/slow", ({ signal }) => {
+      signals.push(signal);
+      return new Promise<void>(() => {});
+    });
+    sockets.last.receive(request("/slow", 1n));
+    client.notify("/n");
+    const sent = client.call("/sent", 1, { timeout: 0 });
+    const stream = client.stream("/s");
+    await stream.send("a");
+    await null;
+    sockets.last.drop();
+    const unsent = client.call("/unsent", 1, { timeout: 0 });
+    await null;
+    const { socket, hello } = redial(begun);
+    const failed = expect(sent).rejects.toMatchObject({ code: "unavailable", sent: true });
+    answer(socket, hello, { resumed: false, reason });
+    await failed;
+    await expect(stream.send("b")).rejects.toMatchObject({ code: "unavailable", sent: true });
+    expect(signals[0]?.aborted).toBe(true);
+    expect(events).toEqual(["paused: connection closed (1006)", `lost: ${told}`]);
+    expect(what(socket)).toEqual(["9 0", "1 /unsent"]);
+    const asked = socket.sent[1] as Frame;
+    socket.receive(response(asked, '"reply"'));
+    expect(await unsent).toBe("reply");
+    // The new session counts from 0.
+    expect(redial(begun).session).toEqual({ ticket: "two", received: 1 });
+    client.close();
+  });
+
+  it.each(["invalid_argument", "failed_precondition"])("refused with %s is given up", (code) => {
+    const begun = begin();
+    const { client, events, errors } = begun;
+    const { socket, hello } = redial(begun);
+    const refusal = structuredFailure(hello, { code, message: "no" });
+    socket.receive({ ...refusal, flag: refusal.flag | OUTSIDE });
+    expect(events).toEqual(["paused: connection closed (1006)", "lost: unknown"]);
+    expect(errors).toHaveBeenCalledTimes(1);
+    expect(redial(begun).session).toBeUndefined();
+    client.close();
+  });
+
+  it.each(["unavailable", "unauthenticated", "resource_exhausted"])(
+    "refused with %s is tried again",
+    (code) => {
+      const begun = begin();
+      const { client, events } = begun;
+      const { socket, hello } = redial(begun);
+      const refusal = structuredFailure(hello, { code, message: "no" });
+      socket.receive({ ...refusal, flag: refusal.flag | OUTSIDE });
+      expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+      expect(events).toEqual(["paused: connection closed (1006)"]);
+      client.close();
+    },
+  );
+
+  it("a base server in its place is not fallen back to", () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    const { socket, hello } = redial(begun);
+    base(hello, { send: (...frames: Frame[]) => socket.receive(...frames) } as never);
+    expect(failure(hello, "").flag).toBe(1);
+    expect(client.state).toBe("waiting");
+    vi.advanceTimersByTime(100);
+    sockets.last.open();
+    vi.advanceTimersByTime(5000);
+    expect(client.state).toBe("waiting");
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    expect(events).toHaveLength(1);
+    client.close();
+  });
+
+  it("a server that has no sessions any more", async () => {
+    const begun = begin();
+    const { client, events } = begun;
+    const call = client.call("/m", 1, { timeout: 0 });
+    await null;
+    const { socket, hello } = redial(begun);
+    const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    answer(socket, hello, { caps: ["errors"], ticket: undefined as never });
+    await failed;
+    expect(events).toEqual(["paused: connection closed (1006)", "lost: unknown"]);
+    expect([client.state, socket.sent.length]).toEqual(["open", 0]);
+    expect(redial(begun).session).toBeUndefined();
+    client.close();
+  });
+
+  it("is given up a minute after the server did", async () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    const call = client.call("/m", 1, { timeout: 0 });
+    await null;
+    sockets.last.drop();
+    const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    // No dial gets through: each is lost at once, but for one.
+    for (let waited = 0; waited < 119_800; waited += 100) {
+      vi.advanceTimersByTime(100);
+      sockets.last.drop();
+    }
+    vi.advanceTimersByTime(300);
+    expect(events).toEqual(["paused: connection closed (1006)"]);
+    sockets.last.drop();
+    await failed;
+    expect(events).toEqual(["paused: connection closed (1006)", "lost: expired"]);
+    client.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("more than is kept", () => {
+  const notifies = (client: Begun["client"], from: number, to: number): void => {
+    for (let i = from; i < to; i++) client.notify("/n", "x".repeat(100 - 18));
+  };
+
+  it("goes, the oldest first: a server that has it all the same is resumed", () => {
+    const begun = begin({ maxJournal: 1000 });
+    const { client, events } = begun;
+    notifies(begun.client, 0, 15);
+    const { socket } = resume(begun, 5);
+    expect(what(socket)).toHaveLength(1 + 10);
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    client.close();
+  });
+
+  it.each([4, 16, -1, 5.5, "5", undefined, null])(
+    "a server that says it has %s of 15 is not",
+    async (received) => {
+      const begun = begin({ maxJournal: 1000 });
+      const { client, sockets, events, errors } = begun;
+      notifies(client, 0, 14);
+      const call = client.call("/m", "x".repeat(100 - 18), { timeout: 0 });
+      await null;
+      const { socket, hello } = redial(begun);
+      const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+      answer(socket, hello, { resumed: true, received });
+      await failed;
+      expect(events).toEqual(["paused: connection closed (1006)", "lost: gap"]);
+      // The server ends it too, and the next connection begins another.
+      expect(what(socket)).toEqual(["3 arpc.goaway"]);
+      expect(socket.closedWith).toBeDefined();
+      expect(errors).not.toHaveBeenCalled();
+      expect(redial(begun).session).toBeUndefined();
+      answer(sockets.last, hello, {});
+      expect(client.state).toBe("open");
+      client.close();
+    },
+  );
+
+  it("a stream waits for room while there is no connection", async () => {
+    const begun = begin({ maxJournal: 1000 });
+    const { client, sockets } = begun;
+    const stream = client.stream("/s");
+    await stream.send("first");
+    sockets.last.drop();
+    let sent = 0;
+    const sending = (async () => {
+      for (let i = 0; i < 30; i++) {
+        await stream.send("x".repeat(100));
+        sent++;
+      }
+    })();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(sent).toBeGreaterThan(3);
+    expect(sent).toBeLessThan(12);
+    const { socket } = resume(begun, 1);
+    await vi.advanceTimersByTimeAsync(50);
+    await sending;
+    expect(what(socket).filter((each) => each === "6 /s")).toHaveLength(30);
+    client.close();
+  });
+});
+
+describe("the end of a session", () => {
+  it("close says so, last", () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    client.notify("/n");
+    client.close();
+    expect(sockets.last.sent.at(-1)).toMatchObject({
+      cmd: 3,
+      method: "arpc.goaway",
+      flag: OUTSIDE,
+      body: new Uint8Array(0),
+    });
+    expect(events).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("close while there is no connection fails what was sent, and leaves no timer", async () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    const call = client.call("/m", 1, { timeout: 0 });
+    await null;
+    sockets.last.drop();
+    const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    client.close();
+    await failed;
+    expect(vi.getTimerCount()).toBe(0);
+    vi.advanceTimersByTime(1_000_000);
+    expect(sockets.all).toHaveLength(1);
+  });
+
+  it("a server that goes is told goodbye, and the next connection begins another", async () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    const call = client.call("/m");
+    await null;
+    sockets.last.receive(notify("arpc.goaway", '{"delay":100,"until":60000}', OUTSIDE));
+    expect(client.notify("/new")).toBe("queued");
+    sockets.last.receive(response(sockets.last.sent[0]!, '"reply"'));
+    expect(await call).toBe("reply");
+    expect(what(sockets.last)).toEqual(["1 /m", "3 arpc.goaway"]);
+    const { session, socket, hello } = redial(begun);
+    expect(session).toBeUndefined();
+    answer(socket, hello, {});
+    expect(what(socket)).toEqual(["9 0", "3 /new"]);
+    expect(events).toEqual([]);
+    client.close();
+  });
+
+  it("a server that goes without waiting for us is asked for the session", () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    void client.call("/m").catch(() => {});
+    sockets.last.receive(notify("arpc.goaway", '{"delay":100,"until":60000}', OUTSIDE));
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    client.close();
+  });
+
+  it("a bad frame ends it, since it would come again", () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    sockets.last.receiveRaw(new Uint8Array(16));
+    sockets.last.receiveRaw(new Uint8Array([0xff, 0xff, 0xff, 0xff, ...new Uint8Array(12)]));
+    expect(sockets.last.closedWith?.code).toBe(4009);
+    expect(what(sockets.last)).toEqual(["3 arpc.goaway"]);
+    expect(events).toEqual(["lost: gap"]);
+    expect(redial(begun).session).toBeUndefined();
+    client.close();
+  });
+
+  it("a notify for which there is no room ends it: it was counted", () => {
+    const begun = begin();
+    const { client, sockets, events } = begun;
+    client.handle("/n", () => new Promise<void>(() => {}));
+    const many = Array.from({ length: 200 }, () => notify("/n", "x".repeat(30_000)));
+    for (const each of many) sockets.last.receive(each);
+    expect(sockets.last.closedWith?.code).toBe(4008);
+    expect(events).toEqual(["lost: gap"]);
+    client.close();
+  });
+});
+
+describe("without a session", () => {
+  it.each([
+    ["none is wanted", { session: "none" }, opening],
+    ["the server has none", {}, { caps: ["errors", "kind"] }],
+    ["the server gives no ticket", {}, { ...opening, ticket: undefined as never }],
+  ] as const)("%s: what was sent fails with the connection", async (_, options, agreed) => {
+    const { client, sockets, events } = dial(options);
+    sockets.last.agree(agreed as Answer);
+    expect(sockets.last.sent).toEqual([]);
+    const call = client.call("/m", 1, { timeout: 0 });
+    await null;
+    const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(5000);
+    sockets.last.drop();
+    await failed;
+    expect(events).toEqual([]);
+    client.close();
+    expect(what(sockets.last)).toEqual(["1 /m"]);
+  });
+
+  it("hello does not offer it where none is wanted", () => {
+    const { client, sockets } = dial({ session: "none" });
+    sockets.last.open();
+    expect(JSON.parse(decodeText(sockets.last.sent[0]!.body)).caps).not.toContain("resume");
+    client.close();
+  });
+});
