@@ -126,10 +126,10 @@ export function addStreams(engine: Engine, client: object): Part {
       said["window"] = window;
     },
     agreed(conn) {
-      if (conn.helloAnswer?.["resumed"]) return;
-      credit = positive(conn.helloAnswer?.["window"], 0);
-      // The peer may have opened some before.
-      for (const stream of theirs.values()) stream.grant(credit);
+      const { window, resumed } = conn.helloAnswer ?? {};
+      credit = positive(window, 0);
+      // The peer may have opened some before. Those of a session have theirs.
+      if (!resumed) for (const stream of theirs.values()) stream.grant(credit);
     },
     opened() {
       for (const stream of opening) open(stream);
