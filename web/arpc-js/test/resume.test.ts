@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ConnectOptions, connect } from "../src/index.ts";
-import { decodeText, type Frame, KIND_SHIFT } from "../src/wire.ts";
+import { decodeText, encodeFrame, type Frame, KIND_SHIFT } from "../src/wire.ts";
 import { type FakeSocket, fakeSockets, until } from "./helpers/fake-socket.ts";
 import {
   type Answer,
@@ -356,6 +356,100 @@ describe("a connection that is lost", () => {
     sockets.last.open();
     const { session } = JSON.parse(decodeText(sockets.last.sent[0]!.body));
     expect(session).toEqual({ ticket: "one", received: 300 });
+    client.close();
+  });
+});
+
+describe("coders", () => {
+  const BIT = 0x02;
+  const flip = (frame: Uint8Array): Uint8Array => {
+    const bytes = frame.slice();
+    bytes[4] = (bytes[4] as number) ^ BIT;
+    return bytes;
+  };
+  /** Decodes when it is told to. */
+  const coded = () => {
+    const window = new EventTarget();
+    vi.stubGlobal("addEventListener", window.addEventListener.bind(window));
+    const begun = dial();
+    const gates: Array<() => void> = [];
+    begun.client.useCoder({
+      name: "slow",
+      bit: BIT,
+      encode: (frame) => frame,
+      decode: (frame) => new Promise((resolve) => gates.push(() => resolve(flip(frame)))),
+    });
+    begun.sockets.last.agree({ ...opening, coders: ["slow"] });
+    const seen: unknown[] = [];
+    begun.client.handle("/n", ({ body }) => void seen.push(body));
+    const receive = (i: number): void =>
+      begun.sockets.last.receiveRaw(flip(encodeFrame(notify("/n", String(i)))));
+    return { begun, window, gates, seen, receive };
+  };
+
+  it("what they were still at when we hung up is not counted, and comes again", async () => {
+    const { begun, window, gates, seen, receive } = coded();
+    receive(1);
+    receive(2);
+    gates[0]?.();
+    await until(() => seen.length === 1);
+    window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+    gates[1]?.();
+    for (let i = 0; i < 10; i++) await null;
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    begun.sockets.last.open();
+    const { session } = JSON.parse(decodeText(begun.sockets.last.sent[0]!.body));
+    expect(session).toEqual({ ticket: "one", received: 1 });
+    expect(seen).toEqual([1]);
+    begun.client.close();
+  });
+
+  it("what they were still at when the peer hung up is waited for", async () => {
+    const { begun, gates, seen, receive } = coded();
+    receive(1);
+    begun.sockets.last.drop();
+    expect(begun.client.state).toBe("open");
+    gates[0]?.();
+    await until(() => begun.client.state === "waiting");
+    expect(seen).toEqual([1]);
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 1 });
+    begun.client.close();
+  });
+});
+
+describe("topics", () => {
+  it("a subscription that was being asked for is listed in hello, and not asked for twice", async () => {
+    const begun = dial();
+    const { client, sockets } = begun;
+    const agreed = { ...opening, caps: [...caps, "topics"] };
+    sockets.last.agree({ ...agreed, topics: [{ epoch: "e", offset: 0 }] });
+    const room = client.subscribe("room");
+    await null;
+    expect(what(sockets.last)).toEqual(["9 0", "1 arpc.subscribe"]);
+    sockets.last.drop();
+    vi.advanceTimersByTime(100);
+    const position = { epoch: "e", offset: 0 };
+    sockets.last.agree({ ...agreed, resumed: true, received: 0, topics: [position, position] });
+    await room.ready;
+    // Nobody waits for the answer to the first one.
+    expect(what(sockets.last)).toEqual(["9 0", "7 1"]);
+    client.close();
+  });
+
+  it("of a server without logs: the answer to the first request is not that to the second", async () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    const room = client.subscribe("room");
+    await null;
+    const { socket } = resume(begun, 0);
+    await until(() => socket.sent.length === 4);
+    expect(what(socket)).toEqual(["9 0", "1 in_S", "7 1", "1 in_S"]);
+    socket.receive(response(socket.sent[1]!, ""));
+    await null;
+    expect(room.state).toBe("subscribing");
+    socket.receive(response(socket.sent[3]!, ""));
+    await room.ready;
+    expect(sockets.all).toHaveLength(2);
     client.close();
   });
 });

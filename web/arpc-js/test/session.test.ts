@@ -1,8 +1,8 @@
 /** A session outlives its connections: nothing in flight is lost, and nothing comes twice. */
 
 import { expect, it } from "vitest";
-import { type ConnectOptions, connect } from "../src/index.ts";
-import { decodeText } from "../src/wire.ts";
+import { type Coder, type ConnectOptions, connect } from "../src/index.ts";
+import { decodeText, type Frame } from "../src/wire.ts";
 import { until } from "./helpers/fake-socket.ts";
 import { notify, request, response } from "./helpers/server.ts";
 import { SessionServer } from "./helpers/session-server.ts";
@@ -17,7 +17,7 @@ function dial(server: SessionServer, options: ConnectOptions = {}) {
 }
 
 /** All that can be under way: what each end saw of it must not depend on where it is cut. */
-async function play(cut: { up?: number; down?: number }) {
+async function play(cut: { up?: number; down?: number }, coder?: Coder) {
   const server = new SessionServer();
   server.cuts.push(cut);
   const served: string[] = [];
@@ -43,6 +43,10 @@ async function play(cut: { up?: number; down?: number }) {
     } else if (each.cmd === 8) credit++;
   };
   const client = dial(server);
+  if (coder) {
+    client.useCoder(coder);
+    server.extra = { coders: [coder.name] };
+  }
   const seen: unknown[] = [];
   const asked: unknown[] = [];
   const events: string[] = [];
@@ -100,4 +104,68 @@ it.each(["up", "down"] as const)("cut at every byte, %s", async (way) => {
     expect(server.sessions).toHaveLength(server.hellos.length - (isKept ? 1 : 0));
     expect(events).toEqual(isKept ? ["paused", "resumed"] : []);
   }
+});
+
+/** Frames take their time, each another. */
+function slow(): Coder {
+  let frames = 0;
+  return {
+    name: "slow",
+    bit: 0x02,
+    async encode(frame) {
+      for (let turns = (frames++ * 7) % 5; turns > 0; turns--) await null;
+      return frame;
+    },
+    decode: (frame) => frame,
+  };
+}
+
+it.each(["up", "down"] as const)("cut %s while coders are at work", async (way) => {
+  for (let at = 0; at < whole.passed[way]; at += 9) {
+    const { result } = await play({ [way]: at }, slow());
+    expect({ at, ...result }).toEqual({ at, ...whole.result });
+  }
+});
+
+it("a stream of 2 MB arrives as it was sent, over 20 cuts, both ways", async () => {
+  const server = new SessionServer();
+  const bytes = new Uint8Array(2 << 20).map((_, i) => (i * 2654435761) >>> 13);
+  const size = 10_000;
+  const arrived: Uint8Array[] = [];
+  const echoes: Frame[] = [];
+  let credit = 1 << 18;
+  server.serve = (frame, session) => {
+    const body = frame.body.slice();
+    if (frame.cmd === 0x88) {
+      credit += new DataView(body.buffer).getUint32(0, true);
+    } else {
+      arrived.push(body);
+      echoes.push({ ...frame, cmd: 6 | (frame.cmd & 0x40), body });
+      const grant = { cmd: 8, flag: 0, method: "", seq: frame.seq, body: new Uint8Array(4) };
+      new DataView(grant.body.buffer).setUint32(0, body.length, true);
+      session.send(grant);
+    }
+    while (credit > 0 && echoes.length > 0) {
+      const echo = echoes.shift() as Frame;
+      credit -= echo.body.length;
+      session.send(echo);
+    }
+    if (session.received % 6 === 0) session.tellReceived();
+  };
+  for (let i = 0; i < 20; i++) {
+    server.cuts.push(i % 2 ? { up: 20_000 + i * 1009 } : { down: 20_000 + i * 1009 });
+  }
+  const client = dial(server);
+  const stream = client.stream<Uint8Array, Uint8Array>("/s", { as: "bytes" });
+  const back: Uint8Array[] = [];
+  const reading = (async () => {
+    for await (const chunk of stream) back.push(chunk);
+  })();
+  for (let at = 0; at < bytes.length; at += size) await stream.send(bytes.slice(at, at + size));
+  await stream.end();
+  await reading;
+  expect(Buffer.compare(Buffer.concat(arrived), bytes)).toBe(0);
+  expect(Buffer.compare(Buffer.concat(back), bytes)).toBe(0);
+  expect(server.lines.length).toBe(21);
+  client.close();
 });

@@ -8,7 +8,7 @@
  *     server.cuts.push({ up: 100 });       // the first connection ends behind its 100th byte up
  *     server.line.cut();                   // the newest one ends now
  *     server.session.send(notify("/n"));   // on its connection, or when there is one again
- *     server.isManual = true;              // nothing moves but by line.flow
+ *     server.isManual = true;              // nothing moves but by line.open, flow and tell
  */
 
 import type { Socket, SocketConstructor } from "../../src/index.ts";
@@ -49,6 +49,11 @@ export class ServerSession {
       if (isCounted(each)) this.journal.push(bytes);
       this.line?.send(bytes);
     }
+  }
+
+  /** Confirms what arrived. */
+  tellReceived(): void {
+    this.line?.send(encodeFrame(frame(CMD_CONFIRM, "", BigInt(this.received))));
   }
 
   confirm(count: number): void {
@@ -184,11 +189,21 @@ export class Line implements Socket {
     if (bytes.length < message.length) this.cut();
   }
 
+  /** Ends it behind so many more bytes. */
+  limit(way: "up" | "down", bytes: number): void {
+    this.#cut[way] = this.passed[way] + bytes;
+  }
+
   /** The network is gone. */
   cut(): void {
     if (this.readyState === 3) return;
     this.#ended();
-    this.#later(() => call(this.onclose, { code: 1006, reason: "" }));
+    this.#later(() => this.tell());
+  }
+
+  /** Tells the client of the end. */
+  tell(): void {
+    if (this.readyState === 3) call(this.onclose, { code: 1006, reason: "" });
   }
 
   /** Either end closes it: what was sent before arrives. */
