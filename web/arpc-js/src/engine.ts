@@ -133,6 +133,8 @@ export interface Session {
   survives(): boolean;
   /** Ends it for good, and says so on the connection. @param reason if something may be lost. */
   quit(reason?: LossReason): void;
+  /** The page is gone: leaves it to the next one, or ends it. */
+  left(): void;
 }
 
 /** The connection, if new work may be given to it. */

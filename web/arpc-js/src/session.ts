@@ -2,11 +2,11 @@ import type { Conn, Pipe } from "./conn.ts";
 import type { Engine, Part } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { positive } from "./hello.ts";
-import { createJournal, type Journal } from "./journal.ts";
+import { confirm, type Journal, keep } from "./journal.ts";
 import { CONFIRM_BYTES, CONFIRM_DELAY, CONFIRM_FRAMES, GIVE_UP, GRACE } from "./limits.ts";
 import type { ClientOptions, LossReason } from "./options.ts";
 import { encodeRefusal } from "./structured.ts";
-import { keepInTab, takeFromTab, toOrphan } from "./tab.ts";
+import { leaveInTab, takeFromTab, toOrphan } from "./tab.ts";
 import { createTimer } from "./timer.ts";
 import {
   CMD_CONFIRM,
@@ -20,6 +20,7 @@ import {
   encodeFrame,
   FLAG_OUTSIDE,
   type Frame,
+  type FrameInit,
   HEADER_LENGTH,
   STREAM_OPENER,
 } from "./wire.ts";
@@ -39,26 +40,25 @@ export interface SessionOptions extends ClientOptions {
   readonly maxJournal?: number;
 }
 
-/** What both ends remember while connections come and go. */
-export interface Held {
+/** What both ends remember while connections come and go; the journal is of our frames. */
+export interface Held extends Journal {
   /** What the server knows it by. */
   ticket: string;
   /** For how many ms without a connection the server keeps it. */
   grace: number;
   /** Counted frames of the server that were dispatched. */
   received: number;
-  /** Our counted frames. */
-  readonly journal: Journal;
   /** Streams of the server that are over, or never were. */
-  over: Set<bigint>;
+  readonly over: Set<bigint>;
 }
 
-/** A connection, and its way out through the coders. */
+/** A connection, and its way out. */
 interface Line {
   readonly conn: Conn;
+  /** The way through the coders. */
   readonly pipe: Pipe;
-  /** Sends a frame that went through them. */
-  send(frame: Uint8Array): void;
+  /** The way behind them. */
+  readonly send: (frame: Uint8Array, plain: Uint8Array) => void;
 }
 
 /** Keeps what is under way when a connection is lost, and goes on with it on the next one. */
@@ -70,52 +70,43 @@ export function addSession(
   if (mode === "none") return {};
   const { dispatch, emit, pipe: code } = engine;
   const expiry = createTimer();
-  const confirming = createTimer();
-  let held = mode === "tab" ? takeFromTab(engine, maxJournal) : undefined;
-  // Those the session had, and the newest of them; and the newest of all.
+  const idle = createTimer();
+  let held = mode === "tab" ? takeFromTab(engine) : undefined;
+  // The connections it had. The newest of them, and the newest of all.
   let conns = new WeakSet<Conn>();
   let line: Line | undefined;
   let dialed: Line | undefined;
-  // Whether there is no connection, or one whose hello is not answered.
+  // Whether it waits for a connection.
   let isPaused = false;
-  // Whether the server has given it up by now.
-  let isLate = false;
-  // What the server was told that we have; the bytes in the frames since; what we had a while ago.
-  let confirmed = 0;
-  let bytes = 0;
-  let before = 0;
+  // How much of what was received the server was told of, and the bytes in the rest.
+  let told = 0;
+  let untold = 0;
   // The seq of the last request of the page that was here before.
   const lastOrphan = engine.lastSeq;
 
-  const confirm = (): void => {
-    const received = held?.received ?? 0;
-    confirmed = received;
-    bytes = 0;
-    line?.conn.transmit(encodeFrame({ cmd: CMD_CONFIRM, seq: BigInt(received) }));
+  const tell = (frame: FrameInit): void => void line?.conn.transmit(encodeFrame(frame));
+  const tellReceived = ({ received }: Held): void => {
+    told = received;
+    untold = 0;
+    tell({ cmd: CMD_CONFIRM, seq: BigInt(received) });
   };
-  /** Confirms when nothing came for a while: an idle session holds nothing, and sends nothing. */
-  const confirmLater = (): void => {
-    before = held?.received ?? 0;
-    confirming(CONFIRM_DELAY, () => {
-      if (!held || held.received === confirmed) return;
-      if (held.received === before) confirm();
-      else confirmLater();
+  /** Tells it when nothing came for a while: then an idle session holds nothing, and sends nothing. */
+  const tellWhenIdle = (received: number): void =>
+    idle(CONFIRM_DELAY, () => {
+      if (!held || held.received === told) return;
+      if (held.received === received) tellReceived(held);
+      else tellWhenIdle(held.received);
     });
-  };
   const count = ({ method, body }: Frame, held: Held): void => {
-    if (held.received++ === confirmed) confirmLater();
-    bytes += HEADER_LENGTH + method.length + body.length;
-    if (held.received - confirmed >= CONFIRM_FRAMES || bytes >= CONFIRM_BYTES) confirm();
+    if (held.received++ === told) tellWhenIdle(held.received);
+    untold += HEADER_LENGTH + method.length + body.length;
+    if (held.received - told >= CONFIRM_FRAMES || untold >= CONFIRM_BYTES) tellReceived(held);
   };
 
-  const pause = (grace: number): void => {
+  const pause = ({ grace }: Held): void => {
     isPaused = true;
-    isLate = false;
-    confirming();
+    idle();
     expiry(grace + GIVE_UP, () => {
-      isLate = true;
-      // A connection that is being made may still be in time.
-      if (engine.conn) return;
       forget("expired");
       engine.lose();
     });
@@ -124,102 +115,87 @@ export function addSession(
     held = undefined;
     isPaused = false;
     expiry();
-    confirming();
+    idle();
     if (reason) emit("lost", reason);
   };
   const quit = (reason?: LossReason): void => {
     if (!held) return;
-    line?.conn.transmit(
-      encodeFrame({ cmd: CMD_NOTIFY, flag: FLAG_OUTSIDE, method: "arpc.goaway" }),
-    );
+    tell({ cmd: CMD_NOTIFY, flag: FLAG_OUTSIDE, method: "arpc.goaway" });
     forget(reason);
   };
 
   if (code) {
     engine.pipe = (conn, send, take) => {
-      const ours = (bytes: Uint8Array, plain: Uint8Array): void => {
-        if (conns.has(conn) && isCounted(plain[5], plain[6])) held?.journal.add(bytes);
-        send(bytes, plain);
+      const ours: Line["send"] = (frame, plain) => {
+        if (held && conns.has(conn) && isCounted(plain[5], plain[6])) {
+          keep(held, frame, maxJournal);
+        }
+        send(frame, plain);
       };
       // What coders were still at when the connection ended was not counted, and comes again.
       const theirs = (frame: Frame): void => {
         if (conn === engine.conn) take(frame);
       };
       const pipe = code(conn, ours, theirs);
-      dialed = { conn, pipe, send: (bytes) => send(bytes, bytes) };
+      dialed = { conn, pipe, send };
       return {
         ...pipe,
         outward(frame) {
           const way = conns.has(conn) && line ? line.pipe : pipe;
           way.outward(frame);
           const command = commandOf(frame[5]);
-          const isDue = held && held.received !== confirmed && conn === line?.conn;
-          if (isDue && (command === CMD_PING || command === CMD_PONG)) confirm();
+          const isSign = command === CMD_PING || command === CMD_PONG;
+          if (isSign && held && conn === line?.conn && held.received > told) tellReceived(held);
         },
       };
     };
   }
   engine.dispatch = (frame, conn) => {
-    if (held && conn === line?.conn && isCounted(frame.cmd, frame.flag)) count(frame, held);
-    const isOrphan = commandOf(frame.cmd) === CMD_RESPONSE && frame.seq <= lastOrphan;
-    if (isOrphan) emit("orphan", toOrphan(engine, frame));
-    else dispatch(frame, conn);
+    const { cmd, flag, seq } = frame;
+    const command = commandOf(cmd);
+    const isOurs = held && conn === line?.conn;
+    if (held && isOurs && isCounted(cmd, flag)) count(frame, held);
+    if (held && isOurs && command === CMD_CONFIRM) {
+      const isForged = Number(seq) > held.gone + held.frames.length;
+      if (isForged) conn.badFrame(new Error("bad frame: confirm_overrun"));
+      else confirm(held, Number(seq));
+    } else if (command === CMD_RESPONSE && seq <= lastOrphan) {
+      emit("orphan", toOrphan(engine, frame));
+    } else dispatch(frame, conn);
   };
   engine.session = {
-    isHeld: () => held !== undefined,
+    isHeld: () => !!held,
     keeps(conn, frame) {
       const [cmd = 0, flag] = frame.subarray(5);
       // What can wait for a connection does, and nobody need think that it left.
       if (!held || !conns.has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
       const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
-      const isTooMuch = mayWait && held.journal.bytes + frame.length > maxJournal;
+      const isTooMuch = mayWait && held.bytes + frame.length > maxJournal;
       return !isTooMuch && isCounted(cmd, flag);
     },
     survives() {
       const { obstacle } = engine;
-      if (!held) return false;
-      if (obstacle?.remote && /^(invalid_arg|failed_pre)/.test(obstacle.code)) forget("unknown");
-      else if (isPaused && isLate) forget("expired");
-      else if (!isPaused) {
-        pause(held.grace);
+      if (obstacle?.remote && /^(invalid_arg|failed_pre)/.test(obstacle.code)) {
+        if (held) forget("unknown");
+      } else if (held && !isPaused) {
+        pause(held);
         if (obstacle) emit("paused", obstacle);
       }
-      return held !== undefined;
+      return !!held;
     },
     quit,
-  };
-
-  /** Takes a connection into the session: what the server does not have is sent again, first. */
-  const carryOn = (held: Held, next: Line, earlier: Line | undefined): void => {
-    const { conn, pipe, send } = next;
-    const { buffered } = conn;
-    conns.add(conn);
-    // A stream may know one of before.
-    conn.buffered = () => {
-      if (conn === engine.conn) return buffered();
-      return line && line.conn !== conn ? line.conn.buffered() : 0;
-    };
-    conn.over = held.over;
-    confirm();
-    pipe.behind(earlier?.pipe, () => {
-      for (const frame of held.journal.frames) send(frame);
-    });
-  };
-
-  const hide = (event: Event): void => {
-    if ((event as PageTransitionEvent).persisted || !held) return;
-    if (mode === "tab") {
-      endForPage(engine);
-      if (!line?.pipe.leaving() && keepInTab(engine, held)) {
-        engine.rest();
-        return;
+    left() {
+      if (held && mode === "tab") {
+        endForPage(engine);
+        if (!line?.pipe.leaving() && leaveInTab(engine, held)) {
+          engine.rest();
+          return;
+        }
       }
-    }
-    quit();
+      quit();
+    },
   };
-  const { addEventListener, removeEventListener } = globalThis as Partial<typeof globalThis>;
-  addEventListener?.("pagehide", hide);
-  if (held) pause(held.grace);
+  if (held) pause(held);
   return {
     say(said) {
       said.caps.push("resume");
@@ -228,10 +204,10 @@ export function addSession(
     agreed(conn) {
       const { ticket, grace, resumed, received, reason } = conn.helloAnswer ?? {};
       const isGiven = conn.knows("resume") && typeof ticket === "string";
-      const earlier = line;
+      const earlier = line?.pipe;
       line = dialed;
-      if (held && !(isGiven && resumed && held.journal.confirm(received))) {
-        // The server went on with it, and we cannot.
+      if (held && !(isGiven && resumed && confirm(held, received))) {
+        // The server goes on with it, and we cannot.
         if (resumed) quit("gap");
         else forget(toReason(reason));
         engine.lose();
@@ -239,15 +215,20 @@ export function addSession(
       if (!isGiven || !line || (resumed && !held)) return;
       if (!held) {
         conns = new WeakSet();
-        confirmed = 0;
-        held = { received: 0, journal: createJournal(maxJournal), over: conn.over } as Held;
+        held = { ticket, grace: 0, received: 0, gone: 0, frames: [], bytes: 0, over: conn.over };
       }
-      held.ticket = ticket;
-      held.grace = positive(grace, GRACE);
-      carryOn(held, line, earlier);
+      const { pipe, send } = line;
+      const { frames, over } = Object.assign(held, { ticket, grace: positive(grace, GRACE) });
+      conns.add(conn);
+      conn.over = over;
+      tellReceived(held);
+      // What the server does not have comes before anything new.
+      pipe.behind(earlier, () => {
+        for (const frame of frames) send(frame, frame);
+      });
     },
     greet(conn) {
-      if (conn.helloAnswer?.["resumed"] && !held)
+      if (!held && conn.helloAnswer?.["resumed"])
         throw new ArpcError("unavailable", "session lost");
       return undefined;
     },
@@ -256,18 +237,7 @@ export function addSession(
       if (isPaused) emit("resumed");
       isPaused = false;
     },
-    take(frame, conn) {
-      const isOurs = conn.knows("resume") && commandOf(frame.cmd) === CMD_CONFIRM;
-      if (!isOurs || !held) return isOurs;
-      const count = Number(frame.seq);
-      if (count > held.journal.sent) conn.badFrame(new Error("bad frame: confirm_overrun"));
-      else held.journal.confirm(count);
-      return true;
-    },
-    closed() {
-      quit();
-      removeEventListener?.("pagehide", hide);
-    },
+    closed: quit,
   };
 }
 

@@ -97,13 +97,14 @@ type Message = Pick<Frame, "flag" | "body">;
 
 /** Makes a stream, which has no connection before its first frame. */
 export function createStream(
-  { settings, toPayload, fromBody }: Engine,
+  engine: Engine,
   owner: StreamOwner,
   method: string,
   side: number,
   { as }: StreamOptions,
 ): MessageStream {
-  const { window, maxQueueBytes } = settings;
+  const { toPayload, fromBody } = engine;
+  const { window, maxQueueBytes } = engine.settings;
   const timer = createTimer();
   let conn: Conn | undefined;
   let unread: Message[] = [];
@@ -209,7 +210,8 @@ export function createStream(
       throw new ArpcError("invalid_argument", "empty message to a base peer");
     }
     if (length > 0 && credit <= 0 && conn.knows("credit")) return false;
-    if (conn.buffered() <= maxQueueBytes) return true;
+    // A later connection of the session may have taken the place of ours.
+    if ((engine.conn?.buffered() ?? 0) <= maxQueueBytes) return true;
     timer(DRAIN_INTERVAL, wake);
     return false;
   };

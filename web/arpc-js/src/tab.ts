@@ -1,30 +1,25 @@
 import type { Engine } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
-import { createJournal } from "./journal.ts";
 import { MAX_STORED } from "./limits.ts";
 import type { Orphan } from "./options.ts";
 import type { Held } from "./session.ts";
 import { checked } from "./structured.ts";
 import type { Frame } from "./wire.ts";
 
-/**
- * A session that goes from a page to the next one in its tab, when that is reloaded. It is in
- * `sessionStorage` only from the end of the one until the start of the other: a tab that is
- * duplicated copies that, and two pages must not share a session.
- */
+// A session goes from a page to the next one in its tab, when that is reloaded. It is in storage
+// only from the end of the one until the start of the other: a tab that is duplicated copies what
+// is there, and two pages must not share a session.
 
 /** Leaves a session to the next page; false if there is too much of it, or nowhere to put it. */
-export function keepInTab({ url, lastSeq }: Engine, held: Held): boolean {
-  const { journal, over, ...rest } = held;
-  const { frames, gone, bytes } = journal;
+export function leaveInTab({ url, lastSeq }: Engine, held: Held): boolean {
+  const { frames, over, bytes, ...rest } = held;
   if (bytes > MAX_STORED) return false;
   try {
     const kept = {
       ...rest,
-      gone,
-      frames: frames.map((frame) =>
-        frame.reduce((text, byte) => text + String.fromCharCode(byte), ""),
-      ),
+      size: bytes,
+      // Not all bytes as arguments: runtimes take 65,536.
+      sent: frames.map((frame) => Array.from(frame, (byte) => String.fromCharCode(byte)).join("")),
       streams: [...over].map(String),
       seq: String(lastSeq),
     };
@@ -36,15 +31,17 @@ export function keepInTab({ url, lastSeq }: Engine, held: Held): boolean {
 }
 
 /** Takes the session that the page before left, if it did. */
-export function takeFromTab(engine: Engine, maxJournal: number): Held | undefined {
+export function takeFromTab(engine: Engine): Held | undefined {
   try {
     const key = keyOf(engine.url);
-    const { gone, frames, streams, seq, ...rest } = JSON.parse(sessionStorage.getItem(key) ?? "");
+    const { size, sent, streams, seq, ...rest } = JSON.parse(sessionStorage.getItem(key) ?? "");
     sessionStorage.removeItem(key);
-    const journal = createJournal(maxJournal, gone);
-    for (const text of frames)
-      journal.add(Uint8Array.from(text, (char: string) => char.charCodeAt(0)));
-    const held = { ...rest, journal, over: new Set((streams as string[]).map(BigInt)) };
+    const held = {
+      ...rest,
+      bytes: size,
+      frames: sent.map((text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0))),
+      over: new Set(streams.map(BigInt)),
+    };
     engine.lastSeq = BigInt(seq);
     return held;
   } catch {

@@ -558,14 +558,20 @@ describe("a session that is not resumed", () => {
     await null;
     sockets.last.drop();
     const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
-    // No dial gets through: each is lost at once, but for one.
+    // No dial gets through: each is lost at once, but for the last.
     for (let waited = 0; waited < 119_800; waited += 100) {
       vi.advanceTimersByTime(100);
       sockets.last.drop();
     }
-    vi.advanceTimersByTime(300);
+    vi.advanceTimersByTime(199);
+    sockets.last.open();
+    const [hello] = sockets.last.sent.splice(0);
     expect(events).toEqual(["paused: connection closed (1006)"]);
-    sockets.last.drop();
+    vi.advanceTimersByTime(1);
+    // A server that has it all the same has it no longer.
+    answer(sockets.last, hello as Frame, { resumed: true, received: 0 });
+    expect(sockets.last.closedWith).toBeDefined();
+    expect(redial(begun).session).toBeUndefined();
     await failed;
     expect(events).toEqual(["paused: connection closed (1006)", "lost: expired"]);
     client.close();
