@@ -262,6 +262,25 @@ describe("a connection that is lost", () => {
     client.close();
   });
 
+  it("a call that found it closing never left, and is sent in the next session", async () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    sockets.last.readyState = 2;
+    const call = client.call("/m");
+    const failed = expect(call).rejects.toMatchObject({ code: "unavailable", sent: true });
+    expect(client.notify("/n")).toBe("queued");
+    await null;
+    sockets.last.drop();
+    vi.advanceTimersByTime(100);
+    sockets.last.agree({ ...opening, resumed: false, reason: "unknown" });
+    expect(what(sockets.last)).toEqual(["9 0", "1 /m", "3 /n"]);
+    sockets.last.drop();
+    vi.advanceTimersByTime(100);
+    sockets.last.agree({ ...opening, resumed: false, reason: "unknown" });
+    await failed;
+    client.close();
+  });
+
   it("a call that is given up meanwhile is canceled on the next", async () => {
     const begun = begin();
     const { client, sockets } = begun;
@@ -404,6 +423,62 @@ describe("coders", () => {
     begun.client.close();
   });
 
+  it("what they are still at when there is another connection goes first", async () => {
+    const begun = dial();
+    const { client, sockets } = begun;
+    const gates: Array<() => void> = [];
+    let isSlow = false;
+    client.useCoder({
+      name: "slow",
+      bit: BIT,
+      encode: (frame) =>
+        isSlow ? new Promise((resolve) => gates.push(() => resolve(frame))) : frame,
+      decode: flip,
+    });
+    sockets.last.agree({ ...opening, coders: ["slow"] });
+    isSlow = true;
+    client.notify("/first");
+    isSlow = false;
+    client.notify("/second");
+    // Twice, before the coder is done.
+    for (const _ of [1, 2]) {
+      const { socket, hello } = redial(begun);
+      answer(socket, hello, { coders: ["slow"], resumed: true, received: 0 });
+      client.notify("/later");
+      expect(what(socket)).toEqual(["9 0"]);
+    }
+    gates[0]?.();
+    await until(() => sockets.last.sent.length === 5);
+    expect(what(sockets.last)).toEqual(["9 0", "3 /first", "3 /second", "3 /later", "3 /later"]);
+    client.close();
+  });
+
+  it("what they are still at when the session is lost is no part of the next", async () => {
+    const begun = dial();
+    const { client, sockets } = begun;
+    let gate: (() => void) | undefined;
+    client.useCoder({
+      name: "slow",
+      bit: BIT,
+      encode: (frame) =>
+        decodeText(frame).includes("/slow")
+          ? new Promise((resolve) => (gate = () => resolve(frame)))
+          : frame,
+      decode: flip,
+    });
+    const agreed = { ...opening, coders: ["slow"] };
+    sockets.last.agree(agreed);
+    client.notify("/slow");
+    const lost = redial(begun);
+    answer(lost.socket, lost.hello, { ...agreed, resumed: false, reason: "gap" });
+    gate?.();
+    for (let i = 0; i < 10; i++) await null;
+    const { socket, hello } = redial(begun);
+    answer(socket, hello, { ...agreed, resumed: true, received: 0 });
+    expect(what(socket)).toEqual(["9 0"]);
+    client.close();
+  });
+
   it("what they were still at when the peer hung up is waited for", async () => {
     const { begun, gates, seen, receive } = coded();
     receive(1);
@@ -465,9 +540,10 @@ describe("a session that is not resumed", () => {
     const begun = begin();
     const { client, sockets, events } = begun;
     const signals: AbortSignal[] = [];
+    let release = (): void => {};
     client.handle("/slow", ({ signal }) => {
       signals.push(signal);
-      return new Promise<void>(() => {});
+      return new Promise<void>((resolve) => (release = resolve));
     });
     sockets.last.receive(request("/slow", 1n));
     client.notify("/n");
@@ -485,6 +561,9 @@ describe("a session that is not resumed", () => {
     await expect(stream.send("b")).rejects.toMatchObject({ code: "unavailable", sent: true });
     expect(signals[0]?.aborted).toBe(true);
     expect(events).toEqual(["paused: connection closed (1006)", `lost: ${told}`]);
+    // Nor does who asked in the old one get an answer in the new.
+    release();
+    for (let i = 0; i < 10; i++) await null;
     expect(what(socket)).toEqual(["9 0", "1 /unsent"]);
     const asked = socket.sent[1] as Frame;
     socket.receive(response(asked, '"reply"'));
