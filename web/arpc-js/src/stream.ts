@@ -27,15 +27,16 @@ import {
 /**
  * A sequence of messages in each direction under one method. Either side ends its direction when it
  * has said everything; the stream is gone when both have, when either fails or cancels it, and with
- * the connection. Iterate it once, or read `readable`.
+ * the session, or the connection where there is none. Iterate it once, or read `readable`.
  */
 export interface Stream<In = unknown, Out = unknown> {
   /** The method it was opened with. */
   readonly method: string;
   /**
    * Sends a message, encoded as a call's body; messages leave in the order of the calls. Resolves
-   * when the connection has it, which waits while the receiver is behind. Rejects with an ArpcError:
-   * why the stream ended, `unavailable` with the connection, `canceled` after our own end,
+   * when the connection has it, or will have it when there is one again, which waits while the
+   * receiver is behind. Rejects with an ArpcError: why the stream ended, `unavailable` with the
+   * session or the connection, `canceled` after our own end,
    * `invalid_argument`, `resource_exhausted` when it is too big.
    */
   send(value: Out): Promise<void>;

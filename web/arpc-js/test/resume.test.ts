@@ -235,6 +235,19 @@ describe("a connection that is lost", () => {
     client.close();
   });
 
+  it("is over when there is another: time goes on without harm", () => {
+    const begun = begin();
+    const { client, events } = begun;
+    const { socket } = resume(begun, 0);
+    for (let minutes = 0; minutes < 5; minutes++) {
+      socket.receive(frame(4, "", 0n));
+      vi.advanceTimersByTime(59_000);
+    }
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    expect(client.state).toBe("open");
+    client.close();
+  });
+
   it("an answer that is ready later goes to the connection there is then", async () => {
     const begun = begin();
     const { client, sockets } = begun;
