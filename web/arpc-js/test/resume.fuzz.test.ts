@@ -35,6 +35,8 @@ function world() {
     WebSocket: server.WebSocket,
     backoff: { min: 1, max: 1, random: () => 1 },
     pingTimeout: 1e9,
+    // Who hears nothing for long is no base server.
+    hello: "require",
   });
   client.on("lost", lost);
   // A session whose first answer is lost never was one.
@@ -171,10 +173,7 @@ it(`${STEPS} steps: all that was said is heard, once and in order`, async () => 
     client.close();
     expect(vi.getTimerCount()).toBe(0);
   });
-  await fc.assert(property, {
-    numRuns: Number(process.env["RUNS"] ?? STEPS / STEPS_PER_RUN),
-    endOnFailure: true,
-  });
+  await fc.assert(property, { numRuns: STEPS / STEPS_PER_RUN });
   expect(resumed).toBeGreaterThan(STEPS / 200);
 });
 

@@ -248,6 +248,37 @@ describe("a connection that is lost", () => {
     client.close();
   });
 
+  it("because the peer is silent, it is a pause too", () => {
+    const begun = begin();
+    vi.advanceTimersByTime(60_000);
+    expect(begun.sockets.last.closedWith?.code).toBe(4011);
+    expect(begun.events).toEqual(["paused: peer silent"]);
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    begun.client.close();
+  });
+
+  it("because what answers the dial talks nonsense, it is a pause too", () => {
+    const begun = begin();
+    const { socket } = redial(begun);
+    socket.receiveRaw(new Uint8Array(16).fill(0xff));
+    expect(socket.closedWith?.code).toBe(4009);
+    expect(redial(begun).session).toEqual({ ticket: "one", received: 0 });
+    expect(begun.events).toEqual(["paused: connection closed (1006)"]);
+    begun.client.close();
+  });
+
+  it("what comes before hello is answered is no part of it", () => {
+    const begun = begin();
+    const { client, sockets } = begun;
+    const { socket, hello } = redial(begun);
+    socket.receive(notify("/n"), frame(CONFIRM, "", 5n));
+    answer(socket, hello, { resumed: true, received: 0 });
+    socket.receive(notify("/n"));
+    expect(redial(begun).session).toEqual({ ticket: "two", received: 1 });
+    expect(sockets.all).toHaveLength(3);
+    client.close();
+  });
+
   it("an answer that is ready later goes to the connection there is then", async () => {
     const begun = begin();
     const { client, sockets } = begun;
