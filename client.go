@@ -112,6 +112,7 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
+	c.Handler.arrivals.came()
 	c.speak()
 	if c.connected != nil {
 		c.connected(c)
@@ -136,8 +137,8 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		c.dialer.ended(s, cn, err)
 		return
 	}
-	if cn != nil && cn.admitted.Load() {
-		s.introduce() // it may not have said a word
+	if cn != nil && cn.wasSomebody(err) {
+		s.introduce()
 	}
 	c.speak()
 	c.close(err, s.introduced.Load())
@@ -147,6 +148,7 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 func (c *Client) close(err error, known bool) {
 	c.setState(StateClosed, nil, err)
 	if known {
+		c.Handler.arrivals.went()
 		c.ended(err)
 	}
 	c.hooks.add(func() {
