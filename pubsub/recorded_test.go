@@ -94,6 +94,7 @@ func known(frame []byte) []byte {
 // recordTopics has a client do everything that there is.
 func recordTopics(t *testing.T) (all []string) {
 	s := pubsub.NewServer(pubsub.Open())
+	s.Handler.SetLimits(arpc.Limits{Grace: -1}) // tickets are random
 	s.Handler.SetLogger(slog.New(slog.DiscardHandler))
 	pen := &scribe{t: t}
 	var far *arpc.Client
