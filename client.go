@@ -348,16 +348,16 @@ func (c *Client) notify(w wait, method string, v any) error {
 	}
 	defer b.free()
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, b.b); err != nil {
+		if err := s.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
-		_, err = cn.send(h, method, b.b, w.sendOptions())
-		if err == nil || !cn.lostWith(err) || c.accepted() {
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | s.requestFlags(b.kind)} // as the original does
+		_, err = s.send(h, method, b.b, w.sendOptions())
+		if err == nil || !s.lostWith(err) || c.accepted() {
 			return err
 		}
 	}
@@ -370,11 +370,11 @@ func (c *Client) notify(w wait, method string, v any) error {
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(&w)
+	s, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
-	_, err = cn.sendEncoded(m.frame, w.sendOptions())
+	_, err = s.sendEncoded(m.frame, w.sendOptions())
 	return err
 }
 
