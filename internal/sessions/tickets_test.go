@@ -183,7 +183,6 @@ func TestAnotherHello(t *testing.T) {
 	d.park(t, s)
 	for name, g := range map[string]greeting{
 		"fewer capabilities": {Caps: []string{"batch", "cancel", "errors", "kind", "resume"}},
-		"no resume":          {Caps: []string{"batch", "cancel", "errors", "kind", "credit", "goaway"}},
 		"another codec":      {Caps: caps, Codec: "cbor"},
 	} {
 		g.Session = &asked{Ticket: s.ticket}
