@@ -112,15 +112,21 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
-	c.mu.Lock()
-	if c.quiet = false; c.state == StateOpen {
-		c.hook(func() { c.Handler.runStateChanged(c, StateOpen, nil) })
-	}
-	c.mu.Unlock()
+	c.speak()
 	if c.connected != nil {
 		c.connected(c)
 	}
 	c.hook(func() { c.Handler.runConnected(c) })
+}
+
+// speak says from now on what becomes of the client, and that it is there.
+func (c *Client) speak() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.quiet && c.state == StateOpen {
+		c.hook(func() { c.Handler.runStateChanged(c, StateOpen, nil) })
+	}
+	c.quiet = false
 }
 
 // lost is called at the end of each session: on the goroutine that read its
@@ -133,6 +139,7 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 	if cn != nil && cn.admitted.Load() {
 		s.introduce() // it may not have said a word
 	}
+	c.speak()
 	c.close(err, s.introduced.Load())
 }
 

@@ -34,6 +34,14 @@ type Extension struct {
 	// as open and before anything behind the answer is handled. Without
 	// agreement on the capability, or without hello, agreed is false.
 	Welcomed func(c *Client, agreed bool, said json.RawMessage)
+	// Paused runs on the side that accepted when the connection of a session was
+	// lost that may go on with the next, once nothing more of it is handled and
+	// before anything of that one is. What depends on the connection ends here:
+	// the next hello says anew what the client wants. It must not block.
+	Paused func(*Client)
+	// Resumed runs on that side when the session goes on, behind Welcome. Both
+	// run for every client, whatever it agreed to.
+	Resumed func(*Client)
 	// Pushed sees each notify of the server that is outside of the session,
 	// which has its place in a log, before its handler does, on the goroutine
 	// that reads the connection: false drops it. It runs on the side that
@@ -191,6 +199,24 @@ func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, t
 		}
 	}
 	return fields, then
+}
+
+// pausedFor tells the extensions that a connection of a session was lost, and
+// resumedFor that there is another one.
+func (s *session) pausedFor() {
+	for _, e := range s.handler.extensionSet().list {
+		if e.Paused != nil {
+			e.Paused(s.client)
+		}
+	}
+}
+
+func (s *session) resumedFor() {
+	for _, e := range s.handler.extensionSet().list {
+		if e.Resumed != nil {
+			e.Resumed(s.client)
+		}
+	}
 }
 
 // subscriptions is how many a client may have.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
@@ -119,7 +120,11 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		Limits: helloLimits{Body: c.maxBody(), Inflight: c.limits.Inflight, Streams: c.limits.Streams, Subscriptions: c.handler.extensionSet().subscriptions()},
 	}
 	var before *session
-	if err == nil && greeting.Session != nil && agreed&capResume != 0 {
+	switch {
+	case err != nil || greeting.Session == nil:
+	case !slices.Contains(greeting.Caps, "resume"):
+		err = errDiffers
+	case agreed&capResume != 0:
 		before, answer.Reason, err = c.claim(greeting.Session, who, agreed, coders)
 	}
 	if err != nil {

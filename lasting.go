@@ -146,6 +146,9 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	l.journal.leftUpTo(last.counted)
+	if s.client.accepted() {
+		s.pausedFor()
+	}
 	s.mu.Lock()
 	fresh := !s.client.accepted() && !s.introduced.Load() // an attempt that came to nothing
 	if s.cause != nil || l.doomed != nil || fresh {

@@ -192,6 +192,7 @@ func (c *conn) welcomeBack(f *wire.Frame, s *session, who *Identity, received ui
 	s.client.setState(StateOpen, c, nil)
 	s.client.hook(func() { s.client.Handler.runResumed(s.client) })
 	run(then)
+	s.resumedFor()
 	return nil
 }
 

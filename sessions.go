@@ -208,7 +208,9 @@ func (r *sessions) nextExpired() *session {
 	return nil
 }
 
-// parked is how many sessions wait for their clients.
+// Parked is how many sessions of clients wait for their next connection.
+func (h *Handler) Parked() int { return h.sessions.parked() }
+
 func (r *sessions) parked() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,5 +1,7 @@
 package arpc
 
+import "sync"
+
 // Source is something the outbox of a connection pulls from when the socket
 // has room: a topic that lags, a broadcast. It lets a slow connection hold a
 // place in a log instead of a copy of what it has not read.
@@ -93,6 +95,17 @@ func (w *FrameWriter) endMessage() {
 	w.message = len(o.chunk)
 }
 
+// frameWriters are there because sources are behind an interface: one made for each
+// of them would be an allocation for each subscriber of a publication.
+var frameWriters = sync.Pool{New: func() any { return new(FrameWriter) }}
+
+// end is the end of a write.
+func (w *FrameWriter) end() {
+	w.endMessage()
+	*w = FrameWriter{}
+	frameWriters.Put(w)
+}
+
 // Room is how many bytes are left in this write; with none left it is full.
 func (w *FrameWriter) Room() int { return max(0, maxSourceWrite-len(w.out.chunk)) }
 
@@ -109,8 +122,9 @@ func (o *outbox) wake(s Source) (flush bool) {
 
 // fill lets woken sources append to the chunk, in turn, until it is full.
 func (o *outbox) fill(source Source) {
-	w := o.frameWriter()
-	defer w.endMessage()
+	w := frameWriters.Get().(*FrameWriter)
+	*w = o.frameWriter()
+	defer w.end()
 	defer func() {
 		if v := recover(); v != nil { // it may have left half a frame
 			o.conn.session().logPanic("source", "", v)
@@ -118,7 +132,7 @@ func (o *outbox) fill(source Source) {
 		}
 	}()
 	for source != nil {
-		more := source.Fill(&w)
+		more := source.Fill(w)
 		source = o.nextSource(source, more, w.Room() > 0)
 	}
 }
