@@ -53,7 +53,10 @@ func newChaos(t *testing.T, quota int) *chaos {
 	x.accepting.watch(h)
 	h.Handle("/here", func(ctx *arpc.Context) {
 		c, name := ctx.Client, fmt.Sprint("s", x.here.Add(1))
-		c.OnDisconnected(func(*arpc.Client) { x.gone.Add(1) })
+		c.OnDisconnected(func(c *arpc.Client) {
+			x.gone.Add(1)
+			x.complain("the session of %s ended: %v", name, c.Err())
+		})
 		x.working.Go(func() { x.work(name, c) })
 		x.write(ctx, "here")
 	})
@@ -165,6 +168,7 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 	h := arpc.NewHandler()
 	x.routes(h)
 	x.client.watch(h)
+	h.HandleDisconnected(func(_ *arpc.Client, err error) { x.complain("the session of c%d ended: %v", i, err) })
 	address := []string{"tcp://", "ws://"}[i%2] + x.doors[i%2].Address
 	c, err := pubsub.Dial(t.Context(), address,
 		pubsub.WithHandler(h), pubsub.WithClientOptions(arpc.WithBackoff(atOnce)), pubsub.WithTimeout(patience))
