@@ -170,7 +170,9 @@ func (c *session) request(s *slot, flags wire.Flags, w *wait, method string, bod
 	}
 	c.inbox.waitBegan()
 	h := wire.Header{Cmd: wire.Request, Flags: flags | c.requestFlags(kind), Seq: s.seq}
-	end, err = c.send(h, method, body, w.sendOptions())
+	o := w.sendOptions()
+	o.alone = c.client.pending.count() == 1
+	end, err = c.send(h, method, body, o)
 	if c.lostWith(err) {
 		return 0, ErrDisconnected.withSent(false, err)
 	}
@@ -194,14 +196,20 @@ func (c *conn) ask(s *slot, w *wait, method string, body []byte, kind wire.Kind)
 
 // await waits for the answer, and tells the peer if it waits no longer.
 func (c *session) await(s *slot, w *wait) (answer, error) {
-	if w.endless() { // a receive costs half of a select
-		return <-s.answers, nil
+	if !w.deadline.IsZero() {
+		c.client.pending.expireAt(s, w.deadline)
 	}
-	select {
-	case a := <-s.answers:
+	a := answer{expired: true}
+	if w.done == nil { // a receive costs half of a select
+		a = <-s.answers
+	} else {
+		select {
+		case a = <-s.answers:
+		case <-w.done:
+		}
+	}
+	if !a.expired {
 		return a, nil
-	case <-w.expired():
-	case <-w.done:
 	}
 	c.cancelCall(s.seq)
 	return answer{}, ErrTimeout.withSent(true, nil)

@@ -145,7 +145,8 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.session.kinds.Load()) {
 		h.Flags = h.Flags.WithKind(b.kind)
 	}
-	_, sendErr := ctx.session.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	o := sendOptions{timeout: TimeForever, onReader: ctx.inline, alone: ctx.session.unanswered.Load() == 1}
+	_, sendErr := ctx.session.send(h, ctx.method, b.b, o)
 	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (c *conn) sendBytes(onWire []byte, counted bool, o sendOptions, frame func(
 func (c *conn) flush(p place, o sendOptions) {
 	switch {
 	case !p.flush:
-	case o.onReader:
+	case o.onReader, o.alone:
 		c.out.flush()
 	default:
 		c.out.flushWithOthers()
@@ -74,6 +74,7 @@ type sendOptions struct {
 	timeout  time.Duration   // at most so long; zero does not wait
 	done     <-chan struct{} // and not after this is closed
 	ctx      context.Context // what it is sent with; nil if with none
+	alone    bool            // no other call is under way whose frame could leave with this one
 	onReader bool            // never waits for room, and leaves the flushing to the reader if it is at work
 }
 

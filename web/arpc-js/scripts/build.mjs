@@ -9,14 +9,14 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 // Members of objects that no user and no platform sees: each costs a page a letter. A name that is
 // also one of the public API or of the protocol's JSON must not be here.
 const internal = `
-  abandon agreed agreedCaps answered apply ask asked attach awayFor badFrame begin bits bound buffered
-  busy bytes changed conn cursor deadline deliver dial disconnected dispatch drained emit emitter
-  ended expire finish flush forget frame fromBody giveUp grant greet hangUp heardEnd
-  helloAnswer hurry inward isReading isReady isUnasked jobs joined knows leave leaveIfDone
-  lost maxBytes maxCalls mayFallBack obstacle open opened outside outward over parts pingEvery
-  pipe probe progress receive recode report request rest resume roster run running
-  say seek settings tap closed settle side suspend sync take tell toPayload tokenLife transmit
-  unanswered waiting
+  abandon agreed agreedCaps answered apply ask asked attach awayFor badFrame begin behind bits
+  bound buffered busy bytes changed closed conn cursor deadline deliver dial disconnected dispatch
+  drained emit emitter ended expire finish flush forget frame fromBody giveUp grant greet hangUp
+  heardEnd helloAnswer hurry inward isBound isHeld isReading isReady isUnasked jobs joined journal
+  keeps knows lastSeq leave leaveIfDone leaving left lose lost maxBytes maxCalls mayFallBack
+  obstacle open opened outside outward over parts pingEvery pipe probe progress put quit receive
+  recode report request rest resume roster run running say seek settings settle side survives
+  suspend sync take tap tell tokenLife toPayload transmit unanswered waiting
 `;
 const common = {
   mangleProps: new RegExp(`^(${internal.trim().replaceAll(/\s+/g, "|")})$`),

@@ -21,6 +21,8 @@ interface Outgoing {
   readonly bytes: Uint8Array;
   /** The connection the bytes were given to; once there is one, the peer may have them. */
   conn?: Conn;
+  /** Whether it is of use on one connection only, even if that one's session has another. */
+  readonly isBound?: boolean;
   /** Encodes it anew for a connection that takes another form of it. */
   recode?(conn: Conn): Uint8Array | undefined;
   /** Told when the frame can never be sent, or its answer is not waited for any more. */
@@ -40,8 +42,11 @@ export interface Calls {
   notify(method: string, payload: Payload): NotifyResult;
   /** Takes an answer. One nobody waits for came too late, or twice. */
   settle(answer: Frame): void;
-  /** Fails the calls the peer may have, or all. */
-  fail(all: boolean, message: string, cause?: unknown): void;
+  /**
+   * Fails the calls the peer may have (where their session goes on only those bound to the
+   * connection), or all.
+   */
+  fail(all: boolean, isPaused: boolean, message: string, cause?: unknown): void;
   /** Fails all, and leaves no timer. */
   close(): void;
 }
@@ -53,7 +58,6 @@ export function createCalls(engine: Engine): Calls {
   // What waits, first in, first out: for a connection, or (calls) for the peer to have fewer.
   const waiting = new Set<Outgoing>();
   let waitingBytes = 0;
-  let lastSeq = 0n;
   // One timer for all deadlines, set for the nearest. It is not reset when a call is answered: it
   // fires, finds nothing due, and is set for what is the nearest then.
   const timer = createTimer();
@@ -157,7 +161,7 @@ export function createCalls(engine: Engine): Calls {
         const isLate = code === "deadline_exceeded";
         call.abandon(isLate ? code : "canceled", "aborted", signal?.reason);
       };
-      const seq = ++lastSeq;
+      const seq = ++engine.lastSeq;
       const end = (): void => {
         signal?.removeEventListener("abort", abort);
         calls.delete(seq);
@@ -167,6 +171,7 @@ export function createCalls(engine: Engine): Calls {
       };
       const call: Call = {
         bytes: encode(CMD_REQUEST, outside ? FLAG_OUTSIDE : 0, method, seq, payload),
+        isBound: conn !== undefined,
         deadline: timeout > 0 ? performance.now() + timeout : Infinity,
         recode(conn) {
           const other = recode?.(conn);
@@ -195,9 +200,10 @@ export function createCalls(engine: Engine): Calls {
       else call.abandon("resource_exhausted", "queue full");
     });
 
-  const fail: Calls["fail"] = (all, message, cause) => {
+  const fail: Calls["fail"] = (all, isPaused, message, cause) => {
     for (const call of calls.values()) {
-      if (all || call.conn) call.abandon("unavailable", message, cause);
+      const isLost = call.conn ? !isPaused || call.isBound : all;
+      if (isLost) call.abandon("unavailable", message, cause);
     }
   };
   return {
@@ -213,7 +219,7 @@ export function createCalls(engine: Engine): Calls {
     fail,
     close() {
       waiting.clear();
-      fail(true, "client closed");
+      fail(true, false, "client closed");
       timer();
     },
   };

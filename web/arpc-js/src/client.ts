@@ -37,7 +37,8 @@ export interface Client<A extends ApiShape = ApiShape> {
   /**
    * Calls a method of the peer. While there is no connection the call waits, within its timeout.
    * Rejects with an ArpcError: what the peer answered (`remote`), `deadline_exceeded`, `canceled`,
-   * `unavailable` when the connection is lost (`sent` tells whether the peer may have got it),
+   * `unavailable` when the connection is lost and no session goes on without it (`sent` tells
+   * whether the peer may have got it),
    * `resource_exhausted` when the queue is full or the body too big, `invalid_argument`.
    */
   call<M extends Name<Calls<A>>>(

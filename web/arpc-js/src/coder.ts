@@ -65,7 +65,7 @@ function createPipe(
   coders: readonly Coder[],
   limit: number,
   conn: Conn,
-  send: (frame: Uint8Array) => void,
+  send: (frame: Uint8Array, plain: Uint8Array) => void,
   take: (frame: Frame) => void,
 ): Pipe {
   const out = createLane(conn.badFrame);
@@ -85,13 +85,13 @@ function createPipe(
     bits: () => bitsOf(coders),
     outward(frame) {
       if (isPlain(frame[5])) {
-        send(frame);
+        send(frame, frame);
         return;
       }
       const active = coders.filter((coder) => coder.always || isAgreed(coder));
       const coded = (): Coded => through(frame, active, (bytes, coder) => coder.encode(bytes));
       // A coder may give a view, and a message fills its buffer.
-      out(coded, (bytes) => send(bytes.slice()));
+      out.put(coded, (bytes) => send(bytes.slice(), frame));
     },
     inward(frame) {
       const { cmd, coders: bits = 0, body } = frame;
@@ -100,7 +100,7 @@ function createPipe(
         return;
       }
       const used = coders.filter(({ bit }) => bits & bit).reverse();
-      into(() => {
+      into.put(() => {
         const missing = bitsOf(coders.filter(({ always }) => always)) & ~bits;
         if (missing) throw new Error(`coders ${missing} missing`);
         if (!bits) return frame;
@@ -112,7 +112,9 @@ function createPipe(
         return behind(bytes, (plain) => ({ ...decodeFrame(plain, limit), carried }));
       }, take);
     },
-    drained: (then) => into(() => undefined, then),
+    drained: (then) => into.put(() => undefined, then),
+    leaving: out.left,
+    behind: (earlier, then) => out.put(() => earlier?.leaving(), then),
   };
 }
 
@@ -139,28 +141,35 @@ function behind<T, R>(
   return isPromise(value) ? value.then(next) : next(value);
 }
 
-/** Makes a value and uses it behind the values before it. */
-type Lane = <T>(make: () => T | PromiseLike<T>, use: (value: T) => void) => void;
+/** A queue of values that take time to be made. */
+interface Lane {
+  /** Makes a value, at once, and uses it behind the values before it. */
+  put<T>(make: () => T | PromiseLike<T>, use: (value: T) => void): void;
+  /** What is under way, if anything is. */
+  left(): Promise<void> | undefined;
+}
 
-/** Makes a lane: work begins at once, and is done in order. */
 function createLane(fail: (cause: unknown) => void): Lane {
   let last: Promise<void> | undefined;
-  return (make, use) => {
-    try {
-      const made = make();
-      if (!last && !isPromise(made)) {
-        use(made);
-        return;
+  return {
+    put(make, use) {
+      try {
+        const made = make();
+        if (!last && !isPromise(made)) {
+          use(made);
+          return;
+        }
+        const done = Promise.all([made, last])
+          .then(([value]) => use(value))
+          .catch(fail)
+          .finally(() => {
+            if (last === done) last = undefined;
+          });
+        last = done;
+      } catch (cause) {
+        fail(cause);
       }
-      const done = Promise.all([made, last])
-        .then(([value]) => use(value))
-        .catch(fail)
-        .finally(() => {
-          if (last === done) last = undefined;
-        });
-      last = done;
-    } catch (cause) {
-      fail(cause);
-    }
+    },
+    left: () => last,
   };
 }

@@ -52,6 +52,10 @@ export interface Pipe {
   inward(frame: Frame): void;
   /** Does something when all that came is taken. */
   drained(then: () => void): void;
+  /** What is on its way out, if coders are at work on some of it. */
+  leaving(): Promise<void> | undefined;
+  /** Does something behind what is on its way out, here and on an earlier connection. */
+  behind(earlier: Pipe | undefined, then: () => void): void;
 }
 
 /** What a connection needs of the link it belongs to. After its end it tells nothing more. */
@@ -73,12 +77,15 @@ export interface Conn extends Agreement {
   /** Whether something arrived that was not told yet. */
   isReading: boolean;
   /** The last streams of the peer that opened none, or are over. */
-  readonly over: Set<bigint>;
+  over: Set<bigint>;
   /** Whether a capability was agreed to. */
   knows(capability: Capability): boolean;
   /** Bytes on their way that have not left yet. */
   buffered(): number;
-  /** Sends an encoded frame, which becomes the connection's; false when nothing can be sent. */
+  /**
+   * Sends an encoded frame, which becomes the connection's, now or on the next one of its session;
+   * false when nothing can be sent.
+   */
   transmit(frame: Uint8Array): boolean;
   /** Tells a peer that knows the word that nobody waits for the answer any more. */
   giveUp(seq: bigint): void;
@@ -127,7 +134,8 @@ export function openConn(
     knows: (capability) => conn.agreedCaps.includes(capability),
     buffered: () => socket.bufferedAmount + batched,
     transmit(frame) {
-      if (!isAlive || socket.readyState !== SOCKET_OPEN) return false;
+      const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
+      if (!isOpen && !engine.session?.keeps(conn, frame)) return false;
       if (!knowsKinds) eraseKind(frame);
       engine.tap?.("out", frame);
       if (pipe) pipe.outward(frame);
@@ -154,6 +162,8 @@ export function openConn(
 
   const end = (code = CLOSE_NORMAL, reason?: ArpcError, isDeaf = false): void => {
     if (!isAlive) return;
+    // Who broke the rules would break them again with the same frames.
+    if (conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT) engine.session?.quit("gap");
     flush();
     isAlive = false;
     timer();

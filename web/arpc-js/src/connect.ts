@@ -4,6 +4,7 @@ import { addDebug } from "./debug.ts";
 import { launch } from "./launch.ts";
 import { watchPage } from "./page.ts";
 import { addTopics, type ConnectOptions, type PubSubClient } from "./pubsub.ts";
+import { addSession } from "./session.ts";
 import { addStreams } from "./streaming.ts";
 
 /**
@@ -21,6 +22,15 @@ export function connect<A extends ApiShape = ApiShape>(
   url: string | URL,
   options: ConnectOptions = {},
 ): PubSubClient<A> {
-  const client = launch(url, options, watchPage, addDebug, addCoders, addStreams, addTopics);
+  const client = launch(
+    url,
+    options,
+    watchPage,
+    addDebug,
+    addCoders,
+    addSession,
+    addStreams,
+    addTopics,
+  );
   return client as PubSubClient<A>;
 }

@@ -32,7 +32,8 @@ export interface Context<Request = unknown> {
   reply: unknown;
   /**
    * Aborted when nobody waits for the reply any more: the peer gave the call up (the reason is an
-   * ArpcError `canceled`), or the connection the message came by is gone (`unavailable`).
+   * ArpcError `canceled`), or the connection the message came by is gone, and its session too
+   * (`unavailable`).
    */
   readonly signal: AbortSignal;
 }

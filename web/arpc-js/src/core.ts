@@ -1,6 +1,6 @@
 /**
- * arpc-js/core: calls and notifies in both directions, middleware and reconnection, without topics,
- * streams and coders. It takes what `arpc-js` takes and refuses the streams of others. It does not
+ * arpc-js/core: calls and notifies in both directions, middleware and reconnection, without sessions,
+ * topics, streams and coders. It takes what `arpc-js` takes and refuses the streams of others. It does not
  * watch the page (online, offline, hidden, frozen): what it misses, its timers find out later. The
  * options `debug` and `window` do nothing here.
  *
@@ -32,7 +32,9 @@ export type {
   ClientOptions,
   ClientState,
   DebugHook,
+  LossReason,
   NotifyResult,
+  Orphan,
   StateDetail,
   WaitOptions,
 } from "./options.ts";
@@ -41,7 +43,7 @@ export type { TokenProvider } from "./token.ts";
 export type { Carried, Frame, Kind } from "./wire.ts";
 
 /**
- * Makes a client without topics, streams and coders and lets it dial, as `connect` of `arpc-js`
+ * Makes a client without sessions, topics, streams and coders and lets it dial, as `connect` of `arpc-js`
  * does.
  *
  * @throws ArpcError `invalid_argument` when the URL is none, `failed_precondition` when the runtime

@@ -3,7 +3,14 @@ import type { Conn, Pipe } from "./conn.ts";
 import type { Job } from "./context.ts";
 import { ArpcError } from "./errors.ts";
 import type { Hello } from "./hello.ts";
-import type { ClientEvents, ClientState, Settings, StateDetail, WaitOptions } from "./options.ts";
+import type {
+  ClientEvents,
+  ClientState,
+  LossReason,
+  Settings,
+  StateDetail,
+  WaitOptions,
+} from "./options.ts";
 import type { Frame } from "./wire.ts";
 
 /**
@@ -11,6 +18,8 @@ import type { Frame } from "./wire.ts";
  * A property is written by one part alone.
  */
 export interface Engine {
+  /** Where it dials. */
+  readonly url: string;
   readonly settings: Settings;
   /** What is built on the client, in the order it was given. */
   readonly parts: Part[];
@@ -34,12 +43,21 @@ export interface Engine {
   leaveIfDone(): void;
 
   /** Makes the way of a connection's frames through coders, where there can be any. */
-  pipe?(conn: Conn, send: (frame: Uint8Array) => void, take: (frame: Frame) => void): Pipe;
+  pipe?(
+    conn: Conn,
+    send: (frame: Uint8Array, plain: Uint8Array) => void,
+    take: (frame: Frame) => void,
+  ): Pipe;
 
   /** Sees each frame, where somebody wants to: as it was encoded, or decoded. */
   tap?(direction: "in" | "out", frame: Uint8Array | Frame): void;
 
+  /** What outlives a connection, where something does. */
+  session?: Session;
+
   // The calls'.
+  /** The seq of the last request, or id of the last stream: those of a session are never the same. */
+  lastSeq: bigint;
   /** How many the peer may be working on. */
   unanswered: number;
   /** Sends a request; resolves with the answer, which may be an error, or rejects with ours. */
@@ -58,6 +76,8 @@ export interface Engine {
   progress(): void;
   /** The state is another. */
   changed(): void;
+  /** What was under way is lost; where the session goes on, only what was the connection's. */
+  lose(isPaused?: boolean): void;
   dispatch(frame: Frame, conn: Conn): void;
   /** Calls the listeners of an event; false if it has none. */
   emit<E extends keyof ClientEvents>(event: E, ...args: ClientEvents[E]): boolean;
@@ -90,13 +110,31 @@ export interface Part {
   /** The client is open; what waited has not been sent yet. */
   opened?(): void;
   /** The connection is gone, whether it was open or not; or the client is closed. */
+  disconnected?(): void;
+  /** What was under way is lost: with the connection, if no session goes on without it. */
   lost?(): void;
+  /** The page goes and leaves its session to the next one: what that cannot know of ends. */
+  left?(): void;
   /** Takes a frame other than a response before the client does; false if it is none of its. */
   take?(frame: Frame, conn: Conn): boolean;
   /** The client is closed for good. */
   closed?(): void;
   /** How much a connection that is left waits for besides calls and handlers. */
   busy?(): number;
+}
+
+/** What a session does for the connections it has, one after the other. */
+export interface Session {
+  /** Whether there is one. */
+  isHeld(): boolean;
+  /** Whether a frame for a connection that is gone leaves on the next one of its session. */
+  keeps(conn: Conn, frame: Uint8Array): boolean;
+  /** Whether what was under way goes on when there is a connection again; asked when one is gone. */
+  survives(): boolean;
+  /** Ends it for good, and says so on the connection. @param reason if something may be lost. */
+  quit(reason?: LossReason): void;
+  /** The page is gone: leaves it to the next one, or ends it. */
+  left(): void;
 }
 
 /** The connection, if new work may be given to it. */

@@ -17,7 +17,7 @@ export const PROTOCOL_PREFIX = "arpc.";
 export const CAPABILITIES = ["batch", "cancel", "errors", "kind", "goaway"] as const;
 
 /** One extension of the base protocol. */
-export type Capability = (typeof CAPABILITIES)[number] | "credit" | "topics";
+export type Capability = (typeof CAPABILITIES)[number] | "credit" | "topics" | "resume";
 
 /** What a client says in hello. The parts of a client add capabilities and members. */
 export interface Hello {

@@ -26,13 +26,16 @@ export type {
   ClientOptions,
   ClientState,
   DebugHook,
+  LossReason,
   NotifyResult,
+  Orphan,
   StateDetail,
   WaitOptions,
 } from "./options.ts";
 export type { Gap, Position } from "./position.ts";
 export type { Member, Presence, PresenceEvents } from "./presence.ts";
 export type { ConnectOptions, PublishOptions, PubSubClient as Client } from "./pubsub.ts";
+export type { SessionOptions } from "./session.ts";
 export type { Socket, SocketConstructor } from "./socket.ts";
 export type { Stream, StreamOptions } from "./stream.ts";
 export type { StreamHandler } from "./streaming.ts";

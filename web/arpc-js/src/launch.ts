@@ -51,7 +51,6 @@ export function launch(
       "no WebSocket: npm install ws, connect(url, { WebSocket })",
     );
   }
-  const address = resolve(url);
   let isReporting = false;
   const report = (reason: unknown): void => {
     const error = ArpcError.from(reason);
@@ -83,11 +82,13 @@ export function launch(
 
   // Each part puts in what it does for the others.
   const engine = {
+    url: resolve(url),
     settings,
     parts: [],
     state: "connecting",
     detail: {},
     unanswered: 0,
+    lastSeq: 0n,
     jobs: new Set(),
     emit: emitter.emit,
     report,
@@ -97,13 +98,20 @@ export function launch(
       engine.leaveIfDone();
       engine.flush(false);
     },
-    changed() {
-      const { state, detail, parts } = engine;
-      if (state === "waiting" || state === "closed") {
+    lose(isPaused = false) {
+      const { state, obstacle, parts } = engine;
+      const reason = obstacle ?? new ArpcError("unavailable", "client closed");
+      if (!isPaused) {
         for (const part of parts) part.lost?.();
-        const reason = detail.error ?? new ArpcError("unavailable", "client closed");
         inbound.lost(reason, state === "closed");
-        calls.fail(settings.failFast, "connection lost", reason);
+      }
+      calls.fail(settings.failFast, isPaused, "connection lost", reason);
+    },
+    changed() {
+      const { state, detail, parts, session } = engine;
+      if (state === "waiting" || state === "closed") {
+        for (const part of parts) part.disconnected?.();
+        engine.lose(session?.survives());
       } else if (state === "open") {
         for (const part of parts) part.opened?.();
         engine.flush(true);
@@ -133,7 +141,7 @@ export function launch(
   const router = createRouter();
   const inbound = createInbound(engine, router);
   const calls = createCalls(engine);
-  const link = createLink(engine, address, Socket);
+  const link = createLink(engine, Socket);
 
   const client: Client = {
     get state() {

@@ -26,6 +26,18 @@ export const MAX_RUNNING = 1024;
 export const MAX_WAITING = 4096;
 export const MAX_WAITING_BYTES: number = 4 << 20;
 
+/** Frames, and bytes in them, after which we say that we have them. */
+export const CONFIRM_FRAMES = 256;
+export const CONFIRM_BYTES: number = 64 << 10;
+/** For how long nothing must come until we say it of fewer, in ms, at least; at most twice that. */
+export const CONFIRM_DELAY = 500;
+/** For how long a server keeps a session that does not say it, in ms. */
+export const GRACE = 60_000;
+/** How much longer than the server we keep it, in ms. */
+export const GIVE_UP = 60_000;
+/** Most bytes of frames that a page leaves to the next one. */
+export const MAX_STORED: number = 128 << 10;
+
 /** Most streams of the peer that are remembered after their end. */
 export const MAX_OVER = 256;
 

@@ -21,8 +21,8 @@ export interface Link {
 }
 
 /** Makes the link of a client, which does not dial yet. */
-export function createLink(engine: Engine, url: string, Socket: SocketConstructor): Link {
-  const { settings, parts, report } = engine;
+export function createLink(engine: Engine, Socket: SocketConstructor): Link {
+  const { url, settings, parts, report } = engine;
   const { token, hello: mode } = settings;
   const nextWait = createBackoff(settings.backoff);
   const ask = token === undefined ? undefined : askOnce(token, settings.connectTimeout);
@@ -57,7 +57,7 @@ export function createLink(engine: Engine, url: string, Socket: SocketConstructo
   };
 
   const open = (token: string | undefined): void => {
-    const mayFallBack = mode === "auto" && !token;
+    const mayFallBack = mode === "auto" && !token && !engine.session?.isHeld();
     const isInVain = mayFallBack && performance.now() < baseUntil;
     const isSaid = mode !== "never" && !isInVain;
     engine.conn = openConn(new Socket(url), engine, {
@@ -98,6 +98,7 @@ export function createLink(engine: Engine, url: string, Socket: SocketConstructo
     if (error.code !== "unavailable" && engine.state === "waiting") report(error);
   };
   const leave = (why: string, delay?: number): void => {
+    if (delay === undefined) engine.session?.quit();
     engine.conn?.hangUp();
     lost(new ArpcError("unavailable", why), delay);
   };

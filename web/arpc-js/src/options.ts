@@ -47,6 +47,33 @@ export interface ClientEvents {
    * nobody subscribes is left again.
    */
   subscribed: [topic: string];
+  /** The connection is gone, its session is not: what is under way goes on with the next one. */
+  paused: [error: ArpcError];
+  /** The session has a connection again, and nothing is missing. */
+  resumed: [];
+  /** The session is gone: what the server may have had of it failed, as `sent`. */
+  lost: [reason: LossReason];
+  /** The answer to a call of the page that was here before a reload (`session: "tab"`). */
+  orphan: [answer: Orphan];
+}
+
+/**
+ * Why a session was lost: its time was over (`expired`), the server does not know it (`unknown`: it
+ * restarted, or had too many), more was under way than was kept, or a frame broke the rules (`gap`),
+ * or the token is now somebody else's (`identity`).
+ */
+export type LossReason = "expired" | "unknown" | "gap" | "identity";
+
+/** The answer to a call whose page is gone. */
+export interface Orphan {
+  /** The method that was called. */
+  readonly method: string;
+  /** The number of the call: each has another. */
+  readonly seq: bigint;
+  /** The reply; undefined where there is an error. */
+  readonly body: unknown;
+  /** Why there is no reply. */
+  readonly error?: ArpcError;
 }
 
 /** Sees a frame of a connection: one that we send (`out`) or that the peer sent (`in`). */

@@ -8,7 +8,7 @@ type Page = Partial<EventTarget> & { readonly document?: Document };
 /**
  * Wakes a client when the network came, went or changed, and when the page is seen or thawed: a
  * connection may be dead without a sign, and the timers of a hidden page are late. A page that goes
- * into the back-forward cache must hold no connection.
+ * into the back-forward cache must hold no connection; one that goes for good needs no session.
  */
 export function watchPage(engine: Engine): Part {
   const { document } = globalThis as Page;
@@ -17,6 +17,7 @@ export function watchPage(engine: Engine): Part {
   };
   const leave = (event: Event): void => {
     if ((event as PageTransitionEvent).persisted) engine.rest();
+    else engine.session?.left();
   };
   const listeners: Array<[Page | undefined, string, (event: Event) => void]> = [
     [globalThis, "online", wake],

@@ -15,7 +15,7 @@ import { ArpcError } from "./errors.ts";
 import { PROTOCOL_PREFIX } from "./hello.ts";
 import { decodeHistory, type History, type HistoryOptions } from "./history.ts";
 import { MAX_HELLO, MAX_LISTED } from "./limits.ts";
-import type { CallOptions, ClientOptions, WaitOptions } from "./options.ts";
+import type { CallOptions, WaitOptions } from "./options.ts";
 import { type Position, toPosition } from "./position.ts";
 import { type Presence, toPresence } from "./presence.ts";
 import {
@@ -24,6 +24,7 @@ import {
   encodeTopic,
   encodeWithOptions,
 } from "./publication.ts";
+import type { SessionOptions } from "./session.ts";
 import type { StreamingClient } from "./streaming.ts";
 import { checked } from "./structured.ts";
 import type { Delivery, MessageHandler, SubscribeOptions, Subscription } from "./subscription.ts";
@@ -46,7 +47,7 @@ const METHOD_PUBLISH = "arpc.publish";
 const NOTHING = { topic: "", epoch: "", time: 0, decode: () => undefined } as const;
 
 /** Settings of a client with topics. */
-export interface ConnectOptions extends ClientOptions {
+export interface ConnectOptions extends SessionOptions {
   /** The password of the server's topics, told on each connection before it is used. */
   readonly password?: string;
 }
@@ -235,7 +236,7 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
       listed = [];
       for (const topic of topics.values()) void topic.sync();
     },
-    lost() {
+    disconnected() {
       for (const topic of topics.values()) topic.disconnected(engine.state === "closed");
     },
     take(frame, conn) {

@@ -27,15 +27,16 @@ import {
 /**
  * A sequence of messages in each direction under one method. Either side ends its direction when it
  * has said everything; the stream is gone when both have, when either fails or cancels it, and with
- * the connection. Iterate it once, or read `readable`.
+ * the session, or the connection where there is none. Iterate it once, or read `readable`.
  */
 export interface Stream<In = unknown, Out = unknown> {
   /** The method it was opened with. */
   readonly method: string;
   /**
    * Sends a message, encoded as a call's body; messages leave in the order of the calls. Resolves
-   * when the connection has it, which waits while the receiver is behind. Rejects with an ArpcError:
-   * why the stream ended, `unavailable` with the connection, `canceled` after our own end,
+   * when the connection has it, or will have it when there is one again, which waits while the
+   * receiver is behind. Rejects with an ArpcError: why the stream ended, `unavailable` with the
+   * session or the connection, `canceled` after our own end,
    * `invalid_argument`, `resource_exhausted` when it is too big.
    */
   send(value: Out): Promise<void>;
@@ -97,13 +98,14 @@ type Message = Pick<Frame, "flag" | "body">;
 
 /** Makes a stream, which has no connection before its first frame. */
 export function createStream(
-  { settings, toPayload, fromBody }: Engine,
+  engine: Engine,
   owner: StreamOwner,
   method: string,
   side: number,
   { as }: StreamOptions,
 ): MessageStream {
-  const { window, maxQueueBytes } = settings;
+  const { toPayload, fromBody } = engine;
+  const { window, maxQueueBytes } = engine.settings;
   const timer = createTimer();
   let conn: Conn | undefined;
   let unread: Message[] = [];
@@ -190,7 +192,11 @@ export function createStream(
         const content = isTold
           ? encodeError(error, true)
           : { flag: kind << KIND_SHIFT, body: bytes };
-        transmit(CMD_STREAM | end, content.flag, content.body);
+        if (!transmit(CMD_STREAM | end, content.flag, content.body) && !isOver) {
+          timer(DRAIN_INTERVAL, wake);
+          await change();
+          continue;
+        }
         credit -= bytes.length;
         saidEnd = end > 0;
         if (isTold) stream.finish(closed());
@@ -205,19 +211,20 @@ export function createStream(
       throw new ArpcError("invalid_argument", "empty message to a base peer");
     }
     if (length > 0 && credit <= 0 && conn.knows("credit")) return false;
-    if (conn.buffered() <= maxQueueBytes) return true;
+    // A later connection of the session may have taken the place of ours.
+    if ((engine.conn?.buffered() ?? 0) <= maxQueueBytes) return true;
     timer(DRAIN_INTERVAL, wake);
     return false;
   };
   /** @throws ArpcError `resource_exhausted` when it is too big. */
-  const transmit = (command: number, flag = 0, body = EMPTY): void => {
+  const transmit = (command: number, flag = 0, body = EMPTY): boolean => {
     // Cancels and credit have no method.
     const name = (command & CMD_MASK) === CMD_STREAM ? method : "";
     const cmd = command | side;
     const frame = encodeFrame({ cmd, flag, method: name, seq: stream.id, body });
     const refusal = conn && tooBig(frame, conn.maxBytes);
     if (refusal) throw refusal;
-    conn?.transmit(frame);
+    return !!conn?.transmit(frame);
   };
   /** Ends both directions, and tells the peer. */
   const drop = (reason: ArpcError): void => {

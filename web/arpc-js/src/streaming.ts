@@ -52,7 +52,6 @@ export function addStreams(engine: Engine, client: object): Part {
   const theirs = new Map<bigint, MessageStream>();
   // Those that wait for a connection.
   const opening = new Set<MessageStream>();
-  let lastId = 0n;
   let running = 0;
   // The credit that streams to the peer begin with.
   let credit = 0;
@@ -62,8 +61,10 @@ export function addStreams(engine: Engine, client: object): Part {
     const refused = refusal(engine);
     if (conn) {
       opening.delete(stream);
-      ours.set(++lastId, stream);
-      stream.attach(conn, lastId, credit);
+      // A number no stream of the session had, nor of the page whose session it was.
+      const id = ++engine.lastSeq;
+      ours.set(id, stream);
+      stream.attach(conn, id, credit);
     } else if (refused) stream.finish(refused);
     else opening.add(stream);
   };
@@ -125,20 +126,23 @@ export function addStreams(engine: Engine, client: object): Part {
       said["window"] = window;
     },
     agreed(conn) {
-      credit = positive(conn.helloAnswer?.["window"], 0);
-      // The peer may have opened some before.
-      for (const stream of theirs.values()) stream.grant(credit);
+      const { window, resumed } = conn.helloAnswer ?? {};
+      credit = positive(window, 0);
+      // The peer may have opened some before. Those of a session have theirs.
+      if (!resumed) for (const stream of theirs.values()) stream.grant(credit);
     },
     opened() {
       for (const stream of opening) open(stream);
     },
     lost() {
-      const cause = engine.detail.error;
+      const cause = engine.obstacle;
       const reason = new ArpcError("unavailable", "connection lost", { sent: true, cause });
       for (const stream of [...ours.values(), ...theirs.values()]) stream.finish(reason);
       for (const stream of opening) open(stream);
-      lastId = 0n;
       credit = 0;
+    },
+    left() {
+      for (const stream of [...ours.values(), ...theirs.values()]) stream.cancel();
     },
     busy: () => ours.size + theirs.size,
     take(frame, conn) {

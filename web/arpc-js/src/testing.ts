@@ -225,9 +225,9 @@ interface Said {
   readonly window: number;
 }
 
-/** Topics are a server's, and goaway too. */
+/** Topics are a server's, and goaway and sessions too. */
 function isBetweenPeers(capability: string): boolean {
-  return capability !== "topics" && capability !== "goaway";
+  return !["topics", "goaway", "resume"].includes(capability);
 }
 
 function tell(handler: unknown, event: unknown): void {

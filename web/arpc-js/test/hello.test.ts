@@ -53,7 +53,7 @@ describe("hello", () => {
     expect(hello).toMatchObject({ cmd: 1, flag: 8, seq: 0n });
     expect(JSON.parse(decodeText(hello!.body))).toEqual({
       arpc: 1,
-      caps: ["batch", "cancel", "errors", "kind", "goaway", "credit", "topics"],
+      caps: ["batch", "cancel", "errors", "kind", "goaway", "resume", "credit", "topics"],
       coders: [],
       codec: "json",
       window: 262_144,

@@ -223,7 +223,7 @@ describe("a stream of ours", () => {
     const next = await server.peer();
     const again = client.stream("/s");
     await again.send("new");
-    expect(await next.next()).toMatchObject({ cmd: 0x86, seq: 1n });
+    expect(await next.next()).toMatchObject({ cmd: 0x86, seq: 2n });
   });
 });
 

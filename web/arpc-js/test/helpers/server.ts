@@ -57,6 +57,11 @@ export interface Answer {
   readonly ping?: number;
   readonly window?: number;
   readonly expires?: number;
+  readonly ticket?: string;
+  readonly grace?: number;
+  readonly resumed?: boolean;
+  readonly received?: unknown;
+  readonly reason?: string;
   readonly limits?: { body?: number; inflight?: number };
 }
 
