@@ -1,6 +1,7 @@
 /** The rules of a session: what is counted, confirmed, kept, sent again, refused and given up. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { connect as connectCore } from "../src/core.ts";
 import { type ConnectOptions, connect } from "../src/index.ts";
 import { decodeText, encodeFrame, type Frame, KIND_SHIFT } from "../src/wire.ts";
 import { type FakeSocket, fakeSockets, until } from "./helpers/fake-socket.ts";
@@ -867,8 +868,12 @@ describe("without a session", () => {
     expect(what(sockets.last)).toEqual(["1 /m"]);
   });
 
-  it("hello does not offer it where none is wanted", () => {
-    const { client, sockets } = dial({ session: "none" });
+  it.each([
+    ["none is wanted", connect, { session: "none" }],
+    ["the client is the core", connectCore, {}],
+  ] as const)("hello does not offer it where %s", (_, connect, options) => {
+    const sockets = fakeSockets();
+    const client = connect("ws://fake/", { WebSocket: sockets.WebSocket, ...options });
     sockets.last.open();
     expect(JSON.parse(decodeText(sockets.last.sent[0]!.body)).caps).not.toContain("resume");
     client.close();
