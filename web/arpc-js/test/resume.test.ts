@@ -326,6 +326,29 @@ describe("a connection that is lost", () => {
     client.close();
   });
 
+  it("a password is told again, behind what is sent again and before what waited", async () => {
+    const begun = dial({ password: "secret" });
+    const { client, sockets, events, errors } = begun;
+    const authenticated = async (): Promise<void> => {
+      await until(() => sockets.last.sent.at(-1)?.method === "in_A");
+      sockets.last.receive(response(sockets.last.sent.at(-1) as Frame, ""));
+      await until(() => client.state === "open");
+    };
+    sockets.last.agree(opening);
+    await authenticated();
+    client.notify("/sent");
+    sockets.last.drop();
+    client.notify("/waits");
+    // A connection that ends while it is told.
+    for (let i = 0; i < 2; i++) resume(begun, 1);
+    await authenticated();
+    const again = ["9 1", "3 /sent", "1 in_A", "7 2", "1 in_A", "3 /waits"];
+    expect(what(sockets.last)).toEqual(again);
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    expect(errors).not.toHaveBeenCalled();
+    client.close();
+  });
+
   it("a call that is given up meanwhile is canceled on the next", async () => {
     const begun = begin();
     const { client, sockets } = begun;
