@@ -235,8 +235,15 @@ func (w *FrameWriter) appendCoded(ch *chain, frame []byte, shared bool) {
 
 func (w *FrameWriter) appendUnless(err error, coded []byte) {
 	if err != nil {
-		go func() { _ = w.out.conn.uncodable(err) }() // we are among its writers
+		w.fail(err)
 		return
 	}
 	w.put(coded)
+}
+
+// fail ends the connection because a frame cannot be coded: beside its writers, of
+// which this is one.
+func (w *FrameWriter) fail(err error) {
+	c := w.out.conn // w is soon another's
+	go func() { _ = c.uncodable(err) }()
 }
