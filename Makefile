@@ -90,6 +90,7 @@ versions:
 requirements:
 	@scripts/require.sh cc >/dev/null
 	@scripts/require.sh nginx >/dev/null
+	@scripts/require.sh caddy >/dev/null
 	@scripts/require.sh chromium >/dev/null
 
 .PHONY: check-go

@@ -20,9 +20,14 @@ func (c *conn) greetStranger() error {
 	if c.authenticate == nil {
 		return nil
 	}
-	if c.client.request != nil {
-		if err := c.identify(Credentials{Source: FromUpgrade}); err != nil {
+	if c.client().request != nil {
+		who, err := c.recognize(Credentials{Source: FromUpgrade})
+		if err != nil {
 			return err
+		}
+		c.letIn(who)
+		if c.admitted.Load() && !c.limits.lasts() {
+			c.introduce()
 		}
 	}
 	if !c.admitted.Load() {
@@ -59,9 +64,12 @@ func (c *conn) dispatchStrange(f *wire.Frame) error {
 // asks for the password too, it gets the same frame and gives the answer.
 func (c *conn) receivePassword(f *wire.Frame) error {
 	if !c.admitted.Load() {
-		if err := c.identify(Credentials{Source: FromPassword, Token: string(f.Body)}); err != nil {
+		who, err := c.recognize(Credentials{Source: FromPassword, Token: string(f.Body)})
+		if err != nil {
 			return c.answerPlain(f, err)
 		}
+		c.letIn(who)
+		c.introduce()
 	}
 	if r := c.handler.router.Load().find(f.Method); r.method != "" {
 		return c.route(f)
@@ -81,27 +89,62 @@ func (c *conn) answerPlain(f *wire.Frame, failure error) error {
 	return err
 }
 
-// identify asks the application who the peer is, and admits it.
-func (c *conn) identify(cr Credentials) error {
+// recognize asks the application who the peer is. It returns nil where nobody is
+// asked, and where an upgrade request does not tell.
+func (c *conn) recognize(cr Credentials) (*Identity, error) {
 	if c.authenticate == nil || cr.Source == FromHello && cr.Token == "" && c.admitted.Load() {
-		return nil
+		return c.client().Identity(), nil
 	}
-	cr.Client, cr.Request = c.client, c.client.request
-	who, err := c.authenticate(c.context(), cr)
+	cr.Client, cr.Request = c.client(), c.client().request
+	who, err := c.authenticate(c.session().context(), cr)
 	switch {
 	case err != nil:
-		return c.refusal(cr, err)
-	case who == nil && cr.Source == FromUpgrade:
-		return nil
-	case who == nil:
-		return ErrUnauthenticated
+		return nil, c.refusal(cr, err)
+	case who == nil && cr.Source != FromUpgrade:
+		return nil, ErrUnauthenticated
 	}
-	c.client.setIdentity(who)
-	c.life.expireAt(who.Expires)
-	if !c.admitted.Swap(true) {
-		c.client.admit()
+	return who, nil
+}
+
+// letIn admits a peer that is known, or that nobody asks.
+func (c *conn) letIn(who *Identity) {
+	if who == nil {
+		return
 	}
-	return nil
+	c.client().setIdentity(who)
+	c.becomes(who)
+}
+
+// becomes makes the connection one of somebody who is known, if it is.
+func (c *conn) becomes(who *Identity) {
+	if who != nil {
+		c.life.expireAt(who.Expires)
+	}
+	c.admitted.Store(true)
+}
+
+// introduceAfter is when those are told of a peer who want to know, though it said
+// nothing: with its first frame it may say that it was here before.
+const introduceAfter = 500 * time.Millisecond
+
+// introduce tells those who want to know that a peer is there.
+func (c *conn) introduce() {
+	c.introduced = true
+	c.session().introduce()
+}
+
+// wasSomebody says whether those are told of a connection that ended who want to
+// know. One that the network cut before it said a word may have come to take a
+// session up.
+func (c *conn) wasSomebody(cause error) bool {
+	silent := c.limits.lasts() && c.life.frames.Load() == 0 && survives(cause)
+	return c.admitted.Load() && !silent
+}
+
+func (s *session) introduce() {
+	if !s.introduced.Swap(true) {
+		s.client.admit()
+	}
 }
 
 // refusal is what a peer is told that was not let in.
@@ -135,15 +178,16 @@ func (c *conn) refresh(token string) (any, error) {
 	if c.authenticate == nil {
 		return tokenAnswer{}, nil
 	}
-	before := c.client.Identity()
-	who, err := c.authenticate(c.context(), Credentials{Source: FromRefresh, Token: token, Client: c.client, Request: c.client.request})
+	client := c.client()
+	before := client.Identity()
+	who, err := c.authenticate(c.session().context(), Credentials{Source: FromRefresh, Token: token, Client: client, Request: client.request})
 	switch {
 	case err != nil:
 		return nil, c.refusal(Credentials{Source: FromRefresh}, err)
 	case who == nil || before == nil || who.ID != before.ID:
 		return nil, Errorf(CodePermissionDenied, "the token is somebody else's")
 	}
-	c.client.setIdentity(who)
+	client.setIdentity(who)
 	c.life.expireAt(who.Expires)
 	c.refreshed()
 	return tokenAnswer{Expires: expiresIn(who.Expires)}, nil

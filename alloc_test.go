@@ -36,6 +36,10 @@ func TestAllocations(t *testing.T) {
 			var back []byte
 			return near.CallWith(ctx, "/bytes", body, &back)
 		}},
+		{"bytes, inline, with a timeout", 4, "no timer of its own", func() error {
+			var back []byte
+			return near.Call("/bytes", body, &back, arpctest.Wait)
+		}},
 		{"typed, as it comes", 6, "Context with its body, request, its text, reply as an any; answer and its text", func() error {
 			var back note
 			return near.CallWith(ctx, "/typed", value, &back)

@@ -264,6 +264,7 @@ func TestACodecThatPanicsIsAnswered(t *testing.T) {
 // left, and the write of its pong fails. The request has left all the same.
 func TestWhatLeftIsNotSentAgain(t *testing.T) {
 	far, near := arpc.NewHandler(), arpc.NewHandler()
+	near.SetLimits(arpc.Limits{Grace: -1})
 	called := make(chan struct{}, 10)
 	far.Handle("/pay", func(ctx *arpc.Context) { called <- struct{}{}; <-ctx.Done() })
 	var broken atomic.Bool

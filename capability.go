@@ -11,6 +11,7 @@ const (
 	capKind                          // bodies say what they are
 	capGoaway                        // a server that stops says so in time
 	capCredit                        // streams wait for their receivers
+	capResume                        // a session outlives its connection
 
 	// capExtended is not on the wire: it says that hello was answered at all.
 	capExtended capability = 1 << 31
@@ -27,6 +28,7 @@ var capabilities = []struct {
 	{capKind, "kind"},
 	{capCredit, "credit"},
 	{capGoaway, "goaway"},
+	{capResume, "resume"},
 }
 
 // capabilitiesOf are the bits of names, those of extensions included; names that

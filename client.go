@@ -25,7 +25,8 @@ type State string
 
 // The states. A dialed client goes from Connecting to Open, from there to
 // Waiting and back to Connecting when its connection is lost, and to Closed for
-// good. An accepted client is Open and then Closed.
+// good. An accepted client is Open and then Closed, and where sessions may be taken
+// up Waiting as long as its connection is lost.
 const (
 	StateConnecting State = "connecting"
 	StateOpen       State = "open"
@@ -51,6 +52,8 @@ type Client struct {
 
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
+	parked         *session      // whose connection was lost, and that the next may take up
+	quiet          bool          // nobody knows of it yet: no hook tells of its state
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -93,15 +96,15 @@ type Accepted struct {
 // Reading happens on a goroutine of its own, so that the caller's stack can go.
 func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c := newClient(h)
-	c.request, c.remote, c.detached = a.Request, a.RemoteAddr, a.Detached
+	c.request, c.remote, c.detached, c.quiet = a.Request, a.RemoteAddr, a.Detached, true
 	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
 	if a.Codec != nil {
-		cn.codec = a.Codec
+		cn.session().codec = a.Codec
 	}
-	c.setState(StateOpen, cn, nil)
-	if cn.admitted.Load() {
-		c.admit() // before anything is read: who has an answer gets broadcasts too
+	c.state, c.current = StateOpen, cn
+	if cn.admitted.Load() && (c.detached || !cn.limits.lasts()) {
+		cn.introduce() // before anything is read: who has an answer gets broadcasts too
 	}
 	cn.start()
 	return c
@@ -109,20 +112,43 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
+	c.Handler.arrivals.came()
+	c.speak()
 	if c.connected != nil {
 		c.connected(c)
 	}
 	c.hook(func() { c.Handler.runConnected(c) })
 }
 
-// lost is called at the end of each connection, on the goroutine that read it.
-func (c *Client) lost(cn *conn, err error) {
+// speak says from now on what becomes of the client, and that it is there.
+func (c *Client) speak() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.quiet && c.state == StateOpen {
+		c.hook(func() { c.Handler.runStateChanged(c, StateOpen, nil) })
+	}
+	c.quiet = false
+}
+
+// lost is called at the end of each session: on the goroutine that read its
+// connection, cn, or when it had none any more.
+func (c *Client) lost(s *session, cn *conn, err error) {
 	if !c.accepted() {
-		c.dialer.ended(cn, err)
+		c.dialer.ended(s, cn, err)
 		return
 	}
+	if cn != nil && cn.wasSomebody(err) {
+		s.introduce()
+	}
+	c.speak()
+	c.close(err, s.introduced.Load())
+}
+
+// close is the end of an accepted client; known says that others were told of it.
+func (c *Client) close(err error, known bool) {
 	c.setState(StateClosed, nil, err)
-	if cn.admitted.Load() {
+	if known {
+		c.Handler.arrivals.went()
 		c.ended(err)
 	}
 	c.hooks.add(func() {
@@ -131,6 +157,51 @@ func (c *Client) lost(cn *conn, err error) {
 			c.gone(c)
 		}
 	})
+}
+
+// dismiss is the end of a client whose connection turned out to be that of another.
+func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
+
+// paused is called when a connection of a session that goes on was lost.
+func (c *Client) paused(s *session, cn *conn, err error) {
+	c.mu.Lock()
+	c.parked = s
+	c.mu.Unlock()
+	if !c.accepted() {
+		c.dialer.stopRefresh()
+		if !cn.wasOpen() {
+			return
+		}
+	}
+	c.setState(StateWaiting, nil, err)
+	c.hook(func() { c.Handler.runPaused(c, err) })
+}
+
+// parkedSession is the session without a connection, if there is one.
+func (c *Client) parkedSession() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parked
+}
+
+// unpark is called when a session goes on, or is over.
+func (c *Client) unpark(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked == s {
+		c.parked = nil
+	}
+}
+
+// cameBack takes what the server learned of a client from the connection that
+// takes its session up, and that seemed to be another's.
+func (c *Client) cameBack(as *Client, who *Identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remote = as.remote
+	if who != nil {
+		c.identity = who
+	}
 }
 
 // hook runs hooks of the application, unless the peer is none that they tell of.
@@ -155,7 +226,9 @@ func (c *Client) setState(s State, cn *conn, err error) {
 		close(c.changed)
 		c.changed = nil
 	}
-	c.hook(func() { c.Handler.runStateChanged(c, s, err) })
+	if !c.quiet {
+		c.hook(func() { c.Handler.runStateChanged(c, s, err) })
+	}
 }
 
 // State returns where the client stands.
@@ -187,10 +260,22 @@ func (c *Client) RemoteAddr() net.Addr {
 	switch {
 	case c.current == nil:
 		return nil
-	case c.remote != nil:
+	}
+	return c.fromLocked(c.current)
+}
+
+// from is where a connection of the client came from.
+func (c *Client) from(cn *conn) net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fromLocked(cn)
+}
+
+func (c *Client) fromLocked(cn *conn) net.Addr {
+	if c.remote != nil {
 		return c.remote
 	}
-	return c.current.raw.RemoteAddr()
+	return cn.raw.RemoteAddr()
 }
 
 // Set keeps a value with the client, for Get.
@@ -219,7 +304,7 @@ func (c *Client) Delete(key any) {
 }
 
 // OnDisconnected adds a hook for this client alone. It runs after those of the
-// Handler, each time a connection of the client ended.
+// Handler, each time a session of the client ended.
 func (c *Client) OnDisconnected(f func(*Client)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -263,16 +348,16 @@ func (c *Client) notify(w wait, method string, v any) error {
 	}
 	defer b.free()
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, b.b); err != nil {
+		if err := s.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
-		_, err = cn.send(h, method, b.b, w.sendOptions())
-		if err == nil || !cn.lostWith(err) || c.accepted() {
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | s.requestFlags(b.kind)} // as the original does
+		_, err = s.send(h, method, b.b, w.sendOptions())
+		if err == nil || !s.lostWith(err) || c.accepted() {
 			return err
 		}
 	}
@@ -285,11 +370,11 @@ func (c *Client) notify(w wait, method string, v any) error {
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(&w)
+	s, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
-	_, err = cn.sendEncoded(m.frame, w.sendOptions())
+	_, err = s.sendEncoded(m.frame, w.sendOptions())
 	return err
 }
 
@@ -309,15 +394,16 @@ func (c *Client) encode(method string, v any) (body, error) {
 	return b, nil
 }
 
-// connection is the current connection. While there is none it waits for one.
-func (c *Client) connection(w *wait) (*conn, error) {
+// connection is the session that new work goes to. A client that dials waits until
+// that has a connection; an accepted one has one until its session is over.
+func (c *Client) connection(w *wait) (*session, error) {
 	for {
-		cn, changed, cause := c.usableNow()
+		s, changed, cause := c.usableNow()
 		switch {
 		case c.detached:
 			return nil, ErrDetached
-		case cn != nil:
-			return cn, nil
+		case s != nil:
+			return s, nil
 		case c.accepted():
 			return nil, ErrDisconnected.withSent(false, cause)
 		case c.dialer.ctx.Err() != nil:
@@ -331,14 +417,17 @@ func (c *Client) connection(w *wait) (*conn, error) {
 	}
 }
 
-// usableNow is the current connection if calls may go there. If not it is nil,
-// and there is the reason and, for a client that dials, a channel that is closed
-// when that changes.
-func (c *Client) usableNow() (cn *conn, changed <-chan struct{}, cause error) {
+// usableNow is the session, if calls may go there. If not it is nil, and there is
+// the reason and, for a client that dials, a channel that is closed when that
+// changes.
+func (c *Client) usableNow() (s *session, changed <-chan struct{}, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != nil && c.current.usable() {
-		return c.current, nil, nil
+	switch {
+	case c.current != nil && (c.current.usable() || c.accepted() && c.current.session().outlives()):
+		return c.current.session(), nil, nil
+	case c.parked != nil && c.accepted():
+		return c.parked, nil, nil
 	}
 	if c.changed == nil && !c.accepted() {
 		c.changed = make(chan struct{})
@@ -349,30 +438,33 @@ func (c *Client) usableNow() (cn *conn, changed <-chan struct{}, cause error) {
 // Stop ends the client for good: what was sent before leaves, pending calls
 // fail, nothing connects again. It does not wait; see Done. Further calls do nothing.
 func (c *Client) Stop() {
+	c.stop(ErrStopped)
+}
+
+func (c *Client) stop(reason *Error) {
 	if c.dialer != nil {
-		c.dialer.cancel(ErrStopped)
+		c.dialer.cancel(reason)
 	}
+	c.terminate(reason)
+}
+
+// terminate ends the session of the client, and the connection that it has.
+func (c *Client) terminate(reason *Error) {
 	c.mu.Lock()
-	cn := c.current
+	cn, parked := c.current, c.parked
 	c.mu.Unlock()
 	if cn != nil {
-		cn.shut(ErrStopped)
+		cn.session().terminate(reason)
+		cn.shut(reason)
+	}
+	if parked != nil {
+		parked.terminate(reason)
 	}
 }
 
 // Disconnect is Stop with a reason, which a peer on a WebSocket reads in the
 // close frame and the disconnected hooks get.
-func (c *Client) Disconnect(reason *Error) {
-	if c.dialer != nil {
-		c.dialer.cancel(reason)
-	}
-	c.mu.Lock()
-	cn := c.current
-	c.mu.Unlock()
-	if cn != nil {
-		cn.shut(reason)
-	}
-}
+func (c *Client) Disconnect(reason *Error) { c.stop(reason) }
 
 // Restart ends the connection of a dialed client, as Stop does, and makes the
 // next one at once. On an accepted client it is Stop.
@@ -382,8 +474,8 @@ func (c *Client) Restart() {
 	c.mu.Unlock()
 	if cn != nil {
 		cn.leave(0)
-		cn.shut(errRestart)
 	}
+	c.terminate(errRestart)
 }
 
 // Drain refuses new requests of the peer, waits until those that run are
@@ -403,9 +495,11 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	if err != nil {
 		cn.shutWithin(errDraining, closeLinger)
+		cn.session().terminate(errDraining)
 		return err
 	}
 	cn.shutWithin(errDraining, drainLinger)
+	cn.session().terminate(errDraining) // which the connection may have left meanwhile
 	select {
 	case <-cn.ended.wait():
 	case <-ctx.Done(): // the last answers had their time to leave
@@ -421,7 +515,8 @@ const drainLinger = time.Hour
 // drain waits until nothing is under way, in both directions.
 func (c *conn) drain(ctx context.Context) error {
 	var hangsUp <-chan time.Time
-	if c.client.accepted() && c.has(capGoaway) {
+	s := c.session()
+	if s.client.accepted() && s.has(capGoaway) {
 		until, err := c.sendGoaway(ctx)
 		if err == nil {
 			timer := time.NewTimer(until)
@@ -430,7 +525,7 @@ func (c *conn) drain(ctx context.Context) error {
 		}
 	}
 	select {
-	case <-c.inbox.drain():
+	case <-s.inbox.drain():
 	case <-c.ended.wait():
 		return nil
 	case <-ctx.Done():

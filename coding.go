@@ -14,7 +14,7 @@ import (
 // that it has to keep before coders ran and after.
 const maxCodedExtra = 256
 
-// coding is what a connection does with coders. It has none where its Handler
+// coding is what a session does with coders. It has none where its Handler
 // has no coders.
 type coding struct {
 	set  *coderSet
@@ -44,48 +44,48 @@ func newCoding(h *Handler) *coding {
 func (k *coding) use(agreed byte) { k.used.Store(k.set.chain(agreed | k.set.always)) }
 
 // coders is what frames of ours go through now; nil is none.
-func (c *conn) coders() *chain {
-	if c.coding == nil {
+func (s *session) coders() *chain {
+	if s.coding == nil {
 		return nil
 	}
-	return c.coding.used.Load()
+	return s.coding.used.Load()
 }
 
 // coderNames are what hello lists.
-func (c *conn) coderNames() []string {
-	if c.coding == nil {
+func (s *session) coderNames() []string {
+	if s.coding == nil {
 		return []string{}
 	}
-	return c.coding.set.names()
+	return s.coding.set.names()
 }
 
 // commonCoders are those of ours that the peer lists too.
-func (c *conn) commonCoders(names []string) (agreed byte, common []string) {
-	if c.coding == nil {
+func (s *session) commonCoders(names []string) (agreed byte, common []string) {
+	if s.coding == nil {
 		return 0, []string{}
 	}
-	agreed = c.coding.set.common(names)
-	return agreed, c.coding.set.namesOf(agreed)
+	agreed = s.coding.set.common(names)
+	return agreed, s.coding.set.namesOf(agreed)
 }
 
-// useCoders makes coders that were agreed to those of this connection.
-func (c *conn) useCoders(agreed byte) {
-	if c.coding != nil {
-		c.coding.use(agreed)
+// useCoders makes coders that were agreed to those of this session.
+func (s *session) useCoders(agreed byte) {
+	if s.coding != nil {
+		s.coding.use(agreed)
 	}
 }
 
 // useBaseCoders does it for a peer that says no hello.
-func (c *conn) useBaseCoders() {
-	if c.coding != nil && !c.has(capExtended) {
-		c.coding.use(c.coding.set.base)
+func (s *session) useBaseCoders() {
+	if s.coding != nil && !s.has(capExtended) {
+		s.coding.use(s.coding.set.base)
 	}
 }
 
 // limitFrames sets the limit of the frames of the peer.
 func (c *conn) limitFrames(maxBody int) {
-	if c.coding != nil {
-		c.coding.limit = maxBody
+	if k := c.session().coding; k != nil {
+		k.limit = maxBody
 		maxBody += maxCodedExtra
 	}
 	c.frames.SetLimit(maxBody)
@@ -101,7 +101,7 @@ func (c *conn) sendCoded(ch *chain, h wire.Header, method string, body []byte, o
 		return 0, c.uncodable(err)
 	}
 	defer coded.free()
-	return c.sendBytes(coded.b, o, func() []byte { return wire.Append(nil, h, method, body) })
+	return c.sendBytes(coded.b, counted(h), o, func() []byte { return wire.Append(nil, h, method, body) })
 }
 
 // uncodable ends the connection because a frame of ours cannot be coded: who
@@ -118,7 +118,7 @@ func (c *conn) takeCoded(f *wire.Frame) error {
 	if command := f.Cmd.Command(); f.Coders == 0 && (command == wire.Ping || command == wire.Pong) {
 		return c.take(f)
 	}
-	k := c.coding
+	k := c.session().coding
 	switch missing := k.set.always &^ f.Coders; {
 	case f.Coders&^k.set.bits != 0:
 		return &wire.FrameError{Reason: wire.CoderUnknown, Got: uint64(f.Coders)}
@@ -137,8 +137,8 @@ func (c *conn) takeCoded(f *wire.Frame) error {
 	}
 	if !k.decided {
 		k.decided = true
-		if c.client.accepted() && string(f.Method) != methodHello {
-			c.useBaseCoders()
+		if c.client().accepted() && string(f.Method) != methodHello {
+			c.session().useBaseCoders()
 		}
 	}
 	err := c.take(f)
@@ -235,8 +235,15 @@ func (w *FrameWriter) appendCoded(ch *chain, frame []byte, shared bool) {
 
 func (w *FrameWriter) appendUnless(err error, coded []byte) {
 	if err != nil {
-		go func() { _ = w.out.conn.uncodable(err) }() // we are among its writers
+		w.fail(err)
 		return
 	}
 	w.put(coded)
+}
+
+// fail ends the connection because a frame cannot be coded: beside its writers, of
+// which this is one.
+func (w *FrameWriter) fail(err error) {
+	c := w.out.conn // w is soon another's
+	go func() { _ = c.uncodable(err) }()
 }

@@ -1,18 +1,15 @@
 package arpc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 	"github.com/seed-fbfaa03e/arpc/wire"
 	"github.com/seed-fbfaa03e/arpc/ws"
@@ -20,35 +17,29 @@ import (
 
 // conn is one connection. It dies once and never comes back: a client that
 // reconnects makes a new one, and what still refers to this one finds it dead.
+// What two peers are in the middle of belongs to their session.
 type conn struct {
-	client  *Client
 	handler *Handler
-	codec   codec.Codec
-	limits  *Limits // shared, never changed
+	limits  *Limits                 // shared, never changed
+	owner   atomic.Pointer[session] // the one it began with, or the one it takes up
 
 	raw net.Conn  // what is written to, by the outbox alone
 	in  io.Reader // what is read: raw, or the messages of ws
 	ws  *ws.Conn  // nil if this is not a WebSocket
 
-	frames     *wire.Decoder
-	coding     *coding       // nil where there are no coders
-	plain      *quiet.Reader // reads raw into frames; nil where in has to be read
-	hooks      *hooks        // of when it began
-	out        outbox
-	inbox      inbox
-	unanswered atomic.Int64 // requests of the peer without an answer
-	streams    streams
-	life       keepalive
-	kinds      atomic.Bool // the peer sends the kind of its bodies, so it reads ours
+	frames *wire.Decoder
+	plain  *quiet.Reader // reads raw into frames; nil where in has to be read
+	hooks  *hooks        // of when it began
+	out    outbox
+	life   keepalive
 
-	agreed       atomic.Uint32    // capabilities, once hello was answered
 	closeSent    atomic.Bool      // gorilla made a close frame: there is to be no second one
 	greeted      atomic.Bool      // hello was said
 	helloSeq     atomic.Uint64    // of the hello that waits for its answer; 0 is no seq of ours
-	peerBody     atomic.Int64     // largest body the peer takes, 0 if it did not say
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
 	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
 	refreshing   atomic.Bool      // a token is being looked at
+	introduced   bool             // the session is, as the reader knows
 	strange      int32            // frames before admission, counted by the reader
 	patient      bool             // waits for bytes until the connection is silent
 
@@ -57,8 +48,6 @@ type conn struct {
 	ended      signal         // and nothing of it runs any more
 
 	mu          sync.Mutex
-	ctx         context.Context // ends when the connection is dead; made when it is first asked for
-	cancel      context.CancelCauseFunc
 	cause       error // why it ends; the first cause is kept
 	opened      bool  // it was the client's
 	leaving     bool  // the peer asked us to go: nothing new is sent
@@ -70,17 +59,10 @@ type conn struct {
 }
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
-	cn := &conn{
-		client:  c,
-		handler: h,
-		codec:   h.Codec(),
-		limits:  h.limits.Load(),
-		raw:     nc,
-		in:      nc,
-	}
+	s := newSession(c, h)
+	cn := &conn{handler: h, limits: s.limits, raw: nc, in: nc}
+	cn.owner.Store(s)
 	cn.out.conn = cn
-	cn.inbox.conn = cn
-	cn.streams.conn = cn
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
 		cn.ws, cn.raw = w, w.NetConn()
@@ -89,11 +71,9 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
 	cn.hooks = all
-	cn.frames = wire.NewDecoder(cn.maxBody())
-	if !c.detached {
-		cn.coding = newCoding(h)
-	}
-	cn.limitFrames(cn.maxBody())
+	s.body = cn.maxBody()
+	cn.frames = wire.NewDecoder(s.body)
+	cn.limitFrames(s.body)
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)
@@ -106,8 +86,16 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 		cn.authenticate = h.authenticator()
 	}
 	cn.admitted.Store(cn.authenticate == nil)
+	cn.introduced = !c.accepted() // whoever dials says when it is
+	s.now.Store(cn)
 	return cn
 }
+
+// session is whose connection this is. It changes once at most, when hello says
+// that the connection takes up another one.
+func (c *conn) session() *session { return c.owner.Load() }
+
+func (c *conn) client() *Client { return c.session().client }
 
 // maxBody is the most bytes of a frame's method and body that are taken.
 func (c *conn) maxBody() int {
@@ -136,7 +124,7 @@ func (c *conn) start() {
 func (c *conn) readLoop() {
 	err := c.guard(c.read)
 	if errors.Is(err, quiet.ErrSilent) {
-		c.inbox.rest()
+		c.session().rest()
 		c.out.rest()
 		go c.readLoop()
 		return
@@ -155,10 +143,11 @@ func (c *conn) over(err error) {
 	c.stopLinger()
 	left := c.out.left()
 	c.goroutines.Wait()
-	cause := c.err()
-	c.client.pending.fail(cause, left)
-	c.streams.close(cause)
-	c.client.lost(c, cause)
+	s, cause := c.session(), c.err()
+	if s.park(c, cause, left) {
+		return
+	}
+	s.finish(c, cause, left)
 	c.handler.workers.close()
 }
 
@@ -217,8 +206,3 @@ func (c *conn) readBytes() (int, error) {
 }
 
 func (c *conn) log() *slog.Logger { return c.handler.Logger() }
-
-// logPanic tells of a panic in code of the application.
-func (c *conn) logPanic(what, method string, v any) {
-	c.log().Error("arpc: "+what+" panicked", "method", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-}

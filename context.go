@@ -16,7 +16,7 @@ import (
 
 // Context is one request or notify on its way through the handlers, and the
 // way to answer it. It is a context.Context that ends when the request was
-// answered, when the caller gave up, and with the connection.
+// answered, when the caller gave up, and with the session.
 //
 // A Context may be kept and answered after the handler returned, from any
 // goroutine; Write and Error are safe for concurrent use, and the first of
@@ -25,13 +25,13 @@ type Context struct {
 	// Client is the peer that sent the message.
 	Client *Client
 
-	conn   *conn
-	route  *route
-	method string
-	body   []byte
-	seq    uint64
-	cmd    wire.Cmd
-	flags  wire.Flags
+	session *session
+	route   *route
+	method  string
+	body    []byte
+	seq     uint64
+	cmd     wire.Cmd
+	flags   wire.Flags
 
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
@@ -50,10 +50,10 @@ type Context struct {
 const small = 88
 
 // newContext is the Context of a message that outlives its frame.
-func newContext(c *conn, r *route, f *wire.Frame) *Context {
+func newContext(s *session, r *route, f *wire.Frame) *Context {
 	if len(f.Body) > small {
 		ctx := &Context{}
-		ctx.begin(c, r, f, bytes.Clone(f.Body))
+		ctx.begin(s, r, f, bytes.Clone(f.Body))
 		return ctx
 	}
 	whole := &struct {
@@ -61,15 +61,15 @@ func newContext(c *conn, r *route, f *wire.Frame) *Context {
 		body [small]byte
 	}{}
 	n := copy(whole.body[:], f.Body)
-	whole.begin(c, r, f, whole.body[:n:n])
+	whole.begin(s, r, f, whole.body[:n:n])
 	return &whole.Context
 }
 
-func (ctx *Context) begin(c *conn, r *route, f *wire.Frame, body []byte) {
-	ctx.Client, ctx.conn, ctx.route, ctx.method = c.client, c, r, r.method
+func (ctx *Context) begin(s *session, r *route, f *wire.Frame, body []byte) {
+	ctx.Client, ctx.session, ctx.route, ctx.method = s.client, s, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
-	if c.coding != nil {
-		c.coding.hand(ctx)
+	if s.coding != nil {
+		s.coding.hand(ctx)
 	}
 	if r.method == "" { // the route of all that have none
 		ctx.method = string(f.Method)
@@ -121,7 +121,7 @@ func (ctx *Context) Bind(v any) error {
 // Write answers the request with v: strings and bytes as themselves, a Raw as
 // it is, nil as nothing, all else through the codec. It waits while the send
 // queue is full, and returns an error if the request was answered before, is a
-// notify, or if the connection is gone.
+// notify, or if the session is over.
 func (ctx *Context) Write(v any) error { return ctx.answer(v, 0) }
 
 // Error answers the request with an error. The text of v, or the message of an
@@ -139,13 +139,14 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 	b, err := ctx.encodeAnswer(v, &flags)
 	defer b.free()
 	if err != nil {
-		ctx.conn.log().Error("arpc: answer", "method", ctx.method, "error", err)
+		ctx.session.log().Error("arpc: answer", "method", ctx.method, "error", err)
 	}
 	h := wire.Header{Cmd: wire.Response, Flags: flags | ctx.flags&(wire.Async|wire.Outside), Seq: ctx.seq}
-	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.conn.kinds.Load()) {
+	if flags&wire.Error == 0 && (ctx.Kind() != wire.Unknown || ctx.session.kinds.Load()) {
 		h.Flags = h.Flags.WithKind(b.kind)
 	}
-	_, sendErr := ctx.conn.send(h, ctx.method, b.b, sendOptions{timeout: TimeForever, onReader: ctx.inline})
+	o := sendOptions{timeout: TimeForever, onReader: ctx.inline, alone: ctx.session.unanswered.Load() == 1}
+	_, sendErr := ctx.session.send(h, ctx.method, b.b, o)
 	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
@@ -157,18 +158,18 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 // the limit becomes an error for the peer, so that it has its answer.
 func (ctx *Context) encodeAnswer(v any, flags *wire.Flags) (body, error) {
 	if *flags&wire.Error != 0 {
-		return ctx.conn.encodeError(asError(v), flags), nil
+		return ctx.session.encodeError(asError(v), flags), nil
 	}
 	b, err := ctx.encodeBody(v)
 	refusal := errInternal
-	if limit := ctx.conn.maxBody(); err == nil && len(b.b)+len(ctx.method) > limit {
+	if limit := ctx.session.maxBody(); err == nil && len(b.b)+len(ctx.method) > limit {
 		refusal = Errorf(CodeResourceExhausted, "answer of %d bytes, limit %d", len(b.b), limit)
 		err = refusal
 	}
 	if err != nil {
 		b.free()
 		*flags |= wire.Error
-		return ctx.conn.encodeError(refusal, flags), err
+		return ctx.session.encodeError(refusal, flags), err
 	}
 	return b, nil
 }
@@ -180,7 +181,7 @@ func (ctx *Context) encodeBody(v any) (b body, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			ctx.conn.logPanic("codec", ctx.method, p)
+			ctx.session.logPanic("codec", ctx.method, p)
 			err = fmt.Errorf("encode %T: %v", v, p)
 		}
 	}()
@@ -188,9 +189,9 @@ func (ctx *Context) encodeBody(v any) (b body, err error) {
 }
 
 // encodeError is the body of an error, and the flag that says what it is.
-func (c *conn) encodeError(err error, flags *wire.Flags) body {
+func (s *session) encodeError(err error, flags *wire.Flags) body {
 	held := takeBuffer()
-	*flags |= c.appendError(held, err)
+	*flags |= s.appendError(held, err)
 	return body{b: held.b, held: held}
 }
 
@@ -207,8 +208,8 @@ func asError(v any) error {
 
 // appendError appends the body of an error: with its code for peers that know
 // codes, which the flag says, and its text for others.
-func (c *conn) appendError(buf *buffer, err error) wire.Flags {
-	if !c.has(capErrors) {
+func (s *session) appendError(buf *buffer, err error) wire.Flags {
+	if !s.has(capErrors) {
 		buf.b = append(buf.b, wireText(err)...)
 		return 0
 	}
@@ -254,19 +255,19 @@ func (ctx *Context) recovered() {
 	if v == nil {
 		return
 	}
-	ctx.conn.logPanic("handler", ctx.method, v)
+	ctx.session.logPanic("handler", ctx.method, v)
 	if ctx.IsRequest() && !ctx.answered.Load() {
-		_ = ctx.Error(errInternal) // the connection may be gone too
+		_ = ctx.Error(errInternal) // the session may be over too
 	}
 }
 
 // forgotten is what is left of a request to answer it with.
 type forgotten struct {
-	conn   *conn
-	method string
-	flags  wire.Flags
-	seq    uint64
-	end    context.CancelCauseFunc
+	session *session
+	method  string
+	flags   wire.Flags
+	seq     uint64
+	end     context.CancelCauseFunc
 }
 
 // answerIfForgotten answers with an error once nobody can answer any more,
@@ -280,26 +281,26 @@ func (ctx *Context) answerIfForgotten() {
 	if ctx.answered.Load() {
 		return
 	}
-	ctx.conn.inbox.loosen(ctx)
+	ctx.session.inbox.loosen(ctx)
 	ctx.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
 		if f.end != nil {
 			f.end(ErrAnswered)
 		}
-		if f.conn.gone.happened() {
+		if f.session.gone.happened() {
 			return // nobody is there to be answered
 		}
-		f.conn.log().Error("arpc: handler never answered", "method", f.method)
+		f.session.log().Error("arpc: handler never answered", "method", f.method)
 		buf := takeBuffer()
 		defer buf.free()
-		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.conn.appendError(buf, errInternal)
-		f.conn.inbox.answered(f.seq, nil)
-		_, _ = f.conn.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
-	}, forgotten{ctx.conn, ctx.method, ctx.flags, ctx.seq, ctx.end})
+		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.session.appendError(buf, errInternal)
+		f.session.inbox.answered(f.seq, nil)
+		_, _ = f.session.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
+	}, forgotten{ctx.session, ctx.method, ctx.flags, ctx.seq, ctx.end})
 }
 
 // settled ends what hangs on a request that is being answered.
 func (ctx *Context) settled() {
-	ctx.conn.inbox.answered(ctx.seq, ctx)
+	ctx.session.inbox.answered(ctx.seq, ctx)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	ctx.forgot.Stop()
@@ -321,12 +322,12 @@ func (ctx *Context) cancel() {
 // lifetime is the context behind the Context. Most handlers never ask for it.
 func (ctx *Context) lifetime() context.Context {
 	if !ctx.IsRequest() {
-		return ctx.conn.context() // nothing would end it before
+		return ctx.session.context() // nothing would end it before
 	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	if ctx.life == nil {
-		ctx.life, ctx.end = context.WithCancelCause(ctx.conn.context())
+		ctx.life, ctx.end = context.WithCancelCause(ctx.session.context())
 	}
 	switch {
 	case ctx.canceled.Load():
@@ -359,7 +360,7 @@ func (ctx *Context) Get(key any) (any, bool) {
 func (ctx *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done implements context.Context; it is closed when the request was answered,
-// when the caller gave up, and when the connection ends.
+// when the caller gave up, and when the session ends.
 func (ctx *Context) Done() <-chan struct{} { return ctx.lifetime().Done() }
 
 // Err implements context.Context.

@@ -15,7 +15,7 @@ func (c *conn) dispatchAll(d *wire.Decoder) error {
 			return err
 		}
 		c.life.heardFrame()
-		if c.coding != nil {
+		if c.session().coding != nil {
 			err = c.takeCoded(&f)
 		} else {
 			err = c.take(&f)
@@ -28,8 +28,11 @@ func (c *conn) dispatchAll(d *wire.Decoder) error {
 
 // take takes one frame of a peer, which may be a stranger.
 func (c *conn) take(f *wire.Frame) error {
-	if !c.admitted.Load() {
+	switch {
+	case !c.admitted.Load():
 		return c.dispatchStrange(f)
+	case !c.introduced && string(f.Method) != methodHello:
+		c.introduce()
 	}
 	return c.dispatch(f)
 }
@@ -39,8 +42,12 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	if f.Coders != 0 {
 		return &wire.FrameError{Reason: wire.CoderUnknown, Got: uint64(f.Coders)}
 	}
-	if !c.kinds.Load() && f.Flags.Kind() != wire.Unknown {
-		c.kinds.Store(true)
+	s := c.session()
+	if !s.kinds.Load() && f.Flags.Kind() != wire.Unknown {
+		s.kinds.Store(true)
+	}
+	if s.lasting.Load() != nil {
+		c.count(s, f)
 	}
 	switch f.Cmd.Command() {
 	case wire.Request, wire.Notify:
@@ -51,8 +58,8 @@ func (c *conn) dispatch(f *wire.Frame) error {
 			c.helloSeq.Store(0)
 			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
 		}
-		if !c.client.pending.deliver(f.Seq, a) {
-			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, c.client,
+		if !s.client.pending.deliver(f.Seq, a) {
+			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, s.client,
 				func() []byte { return bytes.Clone(f.Raw) })
 			a.free()
 		}
@@ -61,13 +68,15 @@ func (c *conn) dispatch(f *wire.Frame) error {
 			return err
 		}
 	case wire.Ping:
-		return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
+		return c.pong(f)
 	case wire.Stream:
-		return c.receiveStream(f)
+		return s.receiveStream(f)
 	case wire.Cancel:
-		c.receiveCancel(f)
+		s.receiveCancel(f)
 	case wire.Credit:
-		return c.receiveCredit(f)
+		return s.receiveCredit(f)
+	case wire.Confirm:
+		return c.receiveConfirm(f)
 	}
 	return nil // what is not known is from a later version
 }
@@ -92,8 +101,9 @@ func (c *conn) route(f *wire.Frame) error {
 }
 
 func (c *conn) routeTo(r *route, f *wire.Frame) error {
+	s := c.session()
 	if f.Cmd.Command() == wire.Request {
-		c.unanswered.Add(1)
+		s.unanswered.Add(1)
 	}
 	mode := r.modeOf(f.Cmd)
 	if mode == Inline && c.out.full() {
@@ -101,11 +111,11 @@ func (c *conn) routeTo(r *route, f *wire.Frame) error {
 	}
 	if mode == Inline {
 		ctx := &Context{inline: true}
-		ctx.begin(c, r, f, f.Body)
+		ctx.begin(s, r, f, f.Body)
 		ctx.run()
 		return nil
 	}
-	return c.inbox.put(newContext(c, r, f), mode)
+	return s.inbox.put(newContext(s, r, f), mode, c)
 }
 
 // control sends what RFC 6455 wants answered, as gorilla made it.

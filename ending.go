@@ -1,7 +1,6 @@
 package arpc
 
 import (
-	"context"
 	"errors"
 	"io"
 	"time"
@@ -32,7 +31,7 @@ func (c *conn) open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opened = !c.closing
-	c.useBaseCoders() // unless hello was answered
+	c.session().useBaseCoders() // unless hello was answered
 	return c.opened
 }
 
@@ -57,33 +56,9 @@ func (c *conn) die(cause error) {
 	}
 	err := c.err()
 	c.out.fail(err)
-	c.inbox.close() // before handlers end: what waits for them does not run any more
 	c.gone.happens()
-	c.endContext(err)
+	c.session().cut(err)
 	c.raw.Close()
-}
-
-// context ends when the connection is dead.
-func (c *conn) context() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ctx == nil {
-		c.ctx, c.cancel = context.WithCancelCause(context.Background())
-		if c.gone.happened() {
-			c.cancel(c.errLocked())
-		}
-	}
-	return c.ctx
-}
-
-// endContext is called when the connection is gone.
-func (c *conn) endContext(err error) {
-	c.mu.Lock()
-	cancel := c.cancel
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel(err)
-	}
 }
 
 // finish ends a connection of which everything left, or had its time to.
@@ -147,14 +122,19 @@ func (c *conn) stopLinger() {
 	}
 }
 
-// lastWords is the WebSocket close frame for the end of a connection, unless
-// there was one, or nobody is there to read it.
-func (c *conn) lastWords(cause error) []byte {
+// lastWords tell the peer that the connection ends: the goaway of a client whose
+// session ends with it, and on a WebSocket a close frame, unless there was one, or
+// nobody is there to read it.
+func (c *conn) lastWords(cause error) (words []byte) {
+	s := c.session()
+	if !s.client.accepted() && s.lasting.Load() != nil && (!survives(cause) || !s.introduced.Load()) {
+		words = c.goodbye()
+	}
 	if c.ws == nil || c.closeSent.Load() || errors.Is(cause, io.EOF) {
-		return nil
+		return words
 	}
 	code, reason := closeWords(cause)
-	return c.ws.AppendClose(nil, code, reason)
+	return c.ws.AppendClose(words, code, reason)
 }
 
 // closeWords are the WebSocket close code and reason for the end of a

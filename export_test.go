@@ -11,9 +11,7 @@ func (c *Client) OpenStreams() int {
 	if cn == nil {
 		return 0
 	}
-	cn.streams.mu.Lock()
-	defer cn.streams.mu.Unlock()
-	return len(cn.streams.ours) + len(cn.streams.theirs)
+	return cn.session().streams.count()
 }
 
 // Rest makes the current connection give up what it does not need, as it does
@@ -21,6 +19,6 @@ func (c *Client) OpenStreams() int {
 func (c *Client) Rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current.inbox.rest()
+	c.current.session().rest()
 	c.current.out.rest()
 }

@@ -34,6 +34,14 @@ type Extension struct {
 	// as open and before anything behind the answer is handled. Without
 	// agreement on the capability, or without hello, agreed is false.
 	Welcomed func(c *Client, agreed bool, said json.RawMessage)
+	// Paused runs on the side that accepted when the connection of a session was
+	// lost that may go on with the next, once nothing more of it is handled and
+	// before anything of that one is. What depends on the connection ends here:
+	// the next hello says anew what the client wants. It must not block.
+	Paused func(*Client)
+	// Resumed runs on that side when the session goes on, behind Welcome. Both
+	// run for every client, whatever it agreed to.
+	Resumed func(*Client)
 	// Pushed sees each notify of the server that is outside of the session,
 	// which has its place in a log, before its handler does, on the goroutine
 	// that reads the connection: false drops it. It runs on the side that
@@ -129,7 +137,7 @@ func (h *Handler) extensionSet() *extensions {
 // receiveExtension takes a message to a route of an extension.
 func (c *conn) receiveExtension(f *wire.Frame) (found bool, err error) {
 	r, ok := c.handler.extensionSet().routes[string(f.Method)]
-	if !ok || !c.has(r.capability) {
+	if !ok || !c.session().has(r.capability) {
 		return false, nil
 	}
 	return true, c.routeTo(r.route, f)
@@ -139,14 +147,14 @@ func (c *conn) receiveExtension(f *wire.Frame) (found bool, err error) {
 // One that comes before the answer to hello is not: where its place is in the
 // log is not known yet.
 func (c *conn) pushed(f *wire.Frame) bool {
-	if c.client.accepted() {
+	if c.client().accepted() {
 		return true
 	}
 	if c.helloSeq.Load() != 0 {
 		return false
 	}
 	for i, e := range c.handler.extensionSet().list {
-		if e.Pushed != nil && c.has(bit(i)) && !e.Pushed(c.client, f.Method, f.Seq) {
+		if e.Pushed != nil && c.session().has(bit(i)) && !e.Pushed(c.client(), f.Method, f.Seq) {
 			return false
 		}
 	}
@@ -165,7 +173,7 @@ func (c *conn) greetFields() map[string]any {
 		if e.Greet == nil {
 			continue
 		}
-		if said := e.Greet(c.client); said != nil {
+		if said := e.Greet(c.client()); said != nil {
 			fields[e.Capability] = said
 		}
 	}
@@ -182,7 +190,7 @@ func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, t
 		if e.Welcome == nil || agreed&bit(i) == 0 {
 			continue
 		}
-		answer, after := e.Welcome(c.client, said[e.Capability])
+		answer, after := e.Welcome(c.client(), said[e.Capability])
 		if answer != nil {
 			fields[e.Capability] = answer
 		}
@@ -191,6 +199,24 @@ func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, t
 		}
 	}
 	return fields, then
+}
+
+// pausedFor tells the extensions that a connection of a session was lost, and
+// resumedFor that there is another one.
+func (s *session) pausedFor() {
+	for _, e := range s.handler.extensionSet().list {
+		if e.Paused != nil {
+			e.Paused(s.client)
+		}
+	}
+}
+
+func (s *session) resumedFor() {
+	for _, e := range s.handler.extensionSet().list {
+		if e.Resumed != nil {
+			e.Resumed(s.client)
+		}
+	}
 }
 
 // subscriptions is how many a client may have.
@@ -207,7 +233,7 @@ func (c *conn) welcomed(body []byte) {
 	_ = json.Unmarshal(body, &said) // a base server's answer may be anything
 	for i, e := range c.handler.extensionSet().list {
 		if e.Welcomed != nil {
-			e.Welcomed(c.client, c.has(bit(i)), said[e.Capability])
+			e.Welcomed(c.client(), c.session().has(bit(i)), said[e.Capability])
 		}
 	}
 }
@@ -216,7 +242,7 @@ func (c *conn) welcomed(body []byte) {
 func (c *conn) refreshed() {
 	for _, e := range c.handler.extensionSet().list {
 		if e.Refreshed != nil {
-			e.Refreshed(c.client)
+			e.Refreshed(c.client())
 		}
 	}
 }
@@ -239,7 +265,7 @@ func (c *Client) Capable(capability string) bool {
 	c.mu.Lock()
 	cn := c.current
 	c.mu.Unlock()
-	return cn != nil && cn.has(cn.handler.capabilitiesOf([]string{capability}))
+	return cn != nil && cn.session().has(cn.handler.capabilitiesOf([]string{capability}))
 }
 
 // CallProtocol calls a method of an extension outside of the session, on the

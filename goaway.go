@@ -17,7 +17,7 @@ type goaway struct {
 	Until int64 `json:"until"` // ms that work under way may take
 }
 
-// goawaySpread is the time over which clients that were sent away come back.
+// goawaySpread is the shortest time over which clients that were sent away come back.
 const goawaySpread = time.Second
 
 // defaultUntil is what work under way has where the drain has no deadline.
@@ -40,7 +40,7 @@ func (c *conn) sendGoaway(ctx context.Context) (until time.Duration, err error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		until = max(0, time.Until(deadline))
 	}
-	body, err := json.Marshal(goaway{Delay: rand.Int64N(goawaySpread.Milliseconds()), Until: until.Milliseconds()})
+	body, err := json.Marshal(goaway{Delay: rand.Int64N(c.handler.arrivals.spread().Milliseconds()), Until: until.Milliseconds()})
 	if err != nil {
 		return 0, fmt.Errorf("send goaway: %w", err)
 	}
@@ -53,10 +53,36 @@ func (c *conn) sendGoaway(ctx context.Context) (until time.Duration, err error) 
 // calls wait for the next one from now on.
 func (c *conn) receiveGoaway(body []byte) {
 	var away goaway
-	if c.client.accepted() || json.Unmarshal(body, &away) != nil || !c.leave(millis(away.Delay, maxDelay)) {
+	if c.client().accepted() {
+		c.session().doom(errGoaway)
+		return
+	}
+	if json.Unmarshal(body, &away) != nil || !c.leave(millis(away.Delay, maxDelay)) {
 		return
 	}
 	go c.leaveInTime(millis(away.Until, maxUntil))
+}
+
+// goodbye is what a client says whose session ends with the connection: the server
+// need not wait for it.
+func (c *conn) goodbye() []byte {
+	h := wire.Header{Cmd: wire.Notify, Flags: wire.Outside}
+	frame, err := c.session().encoded(nil, h, methodGoaway, nil, sendOptions{})
+	if err != nil || c.ws == nil {
+		return frame
+	}
+	return c.ws.Wrap(frame, 0)
+}
+
+// doom has a session end with its connection.
+func (s *session) doom(why error) {
+	l := s.lasting.Load()
+	if l == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.doomed = why
 }
 
 // leave makes the connection one that nothing new is sent on, and reports
@@ -74,12 +100,13 @@ func (c *conn) leave(delay time.Duration) bool {
 
 // leaveInTime waits for what is under way, in both directions, and hangs up.
 func (c *conn) leaveInTime(until time.Duration) {
-	ctx, cancel := context.WithTimeout(c.context(), until)
+	s := c.session()
+	ctx, cancel := context.WithTimeout(s.context(), until)
 	defer cancel()
-	c.client.pending.awaitNone(ctx.Done())
-	c.streams.awaitNone(ctx.Done())
+	s.client.pending.awaitNone(ctx.Done())
+	s.streams.awaitNone(ctx.Done())
 	select {
-	case <-c.inbox.drain():
+	case <-s.inbox.drain():
 	case <-ctx.Done():
 	}
 	c.shut(errGoaway)

@@ -33,6 +33,8 @@ type Handler struct {
 	workers  workers
 	flushers flushers
 	rounds   rounds
+	sessions sessions
+	arrivals arrivals
 }
 
 // NewHandler returns a Handler without routes, with the JSON codec, the default

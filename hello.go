@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
@@ -32,6 +33,8 @@ type hello struct {
 	Codec  string   `json:"codec"`
 	Token  string   `json:"token,omitempty"`
 	Window int      `json:"window"`
+	// Session is the one that the client's last connection had.
+	Session *helloSession `json:"session,omitempty"`
 }
 
 // helloAnswer is what the server agrees to.
@@ -44,6 +47,7 @@ type helloAnswer struct {
 	Limits helloLimits `json:"limits"`
 	// Expires is in how many ms the identity ends; without it, never.
 	Expires int64 `json:"expires,omitempty"`
+	helloLasting
 }
 
 // helloLimits are the bounds of the server that the client keeps.
@@ -77,36 +81,36 @@ func (c *conn) receiveProtocol(f *wire.Frame) error {
 // answerProtocol answers a request of the protocol: with JSON, or with an error
 // that has a code whoever asks.
 func (c *conn) answerProtocol(f *wire.Frame, v any, failure error, onReader bool) error {
-	h := wire.Header{Cmd: wire.Response, Flags: wire.Outside | f.Flags&wire.Async, Seq: f.Seq}
+	h := protocolAnswer(f)
 	if failure != nil {
 		h.Flags |= wire.Error | wire.Structured
 		v = structured(failure)
 	} else {
 		h.Flags = h.Flags.WithKind(wire.Value)
 	}
-	body, isRaw := v.(json.RawMessage)
-	if !isRaw {
-		var err error
-		if body, err = json.Marshal(v); err != nil {
-			return fmt.Errorf("answer %s: %w", f.Method, err)
-		}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("answer %s: %w", f.Method, err)
 	}
-	_, err := c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, onReader: onReader})
+	_, err = c.send(h, string(f.Method), body, sendOptions{timeout: TimeForever, onReader: onReader})
 	return err
+}
+
+// protocolAnswer is the header of the answer to a request of the protocol.
+func protocolAnswer(f *wire.Frame) wire.Header {
+	return wire.Header{Cmd: wire.Response, Flags: wire.Outside | f.Flags&wire.Async, Seq: f.Seq}
 }
 
 // receiveHello answers the hello of a client, and keeps to what it says from
 // the frame after the answer on.
 func (c *conn) receiveHello(f *wire.Frame) error {
 	greeting, err := c.acceptHello(f)
+	var who *Identity
 	if err == nil {
-		err = c.identify(Credentials{Source: FromHello, Token: greeting.Token})
+		who, err = c.recognize(Credentials{Source: FromHello, Token: greeting.Token})
 	}
-	if err != nil {
-		return c.answerProtocol(f, nil, err, true)
-	}
-	agreed := c.handler.capabilitiesOf(greeting.Caps)
-	coders, coderNames := c.commonCoders(greeting.Coders)
+	agreed := c.agreeable(greeting.Caps)
+	coders, coderNames := c.session().commonCoders(greeting.Coders)
 	answer := helloAnswer{
 		Arpc:   1,
 		Caps:   c.handler.capabilityNames(agreed),
@@ -115,30 +119,79 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		Window: c.limits.Window,
 		Limits: helloLimits{Body: c.maxBody(), Inflight: c.limits.Inflight, Streams: c.limits.Streams, Subscriptions: c.handler.extensionSet().subscriptions()},
 	}
-	if who := c.client.Identity(); who != nil {
+	var before *session
+	switch {
+	case err != nil || greeting.Session == nil:
+	case !slices.Contains(greeting.Caps, "resume"):
+		err = errDiffers
+	case agreed&capResume != 0:
+		before, answer.Reason, err = c.claim(greeting.Session, who, agreed, coders)
+	}
+	if err != nil {
+		return c.answerProtocol(f, nil, err, true)
+	}
+	if before != nil {
+		return c.welcomeBack(f, before, who, greeting.Session.Received, answer)
+	}
+	c.letIn(who)
+	c.introduce()
+	s := c.session()
+	var l *lasting
+	if agreed&capResume != 0 {
+		l = s.last(&answer.helloLasting, coders, greeting.Session != nil)
+	}
+	frame, then, err := c.welcomeFrame(s, f, agreed, answer)
+	if err != nil {
+		return err
+	}
+	s.agree(agreed)
+	if err := c.serve(s, l, frame, 0); err != nil {
+		return err
+	}
+	s.useCoders(coders)
+	s.streams.setWindow(greeting.Window)
+	run(then)
+	return nil
+}
+
+// agreeable are those capabilities of a client that the two can have.
+func (c *conn) agreeable(names []string) capability {
+	agreed := c.handler.capabilitiesOf(names)
+	if c.client().detached || !c.limits.lasts() {
+		agreed &^= capResume
+	}
+	return agreed
+}
+
+// welcomeFrame is the answer to hello as it goes on the wire, and what is to run
+// when it is on its way.
+func (c *conn) welcomeFrame(as *session, f *wire.Frame, agreed capability, answer helloAnswer) (frame []byte, then []func(), err error) {
+	if who := c.client().Identity(); who != nil {
 		answer.Expires = expiresIn(who.Expires)
 	}
 	fields, then := c.welcome(agreed, f.Body)
 	body, err := marshalWith(answer, fields)
+	if err == nil {
+		h := protocolAnswer(f)
+		h.Flags = h.Flags.WithKind(wire.Value)
+		frame, err = as.encoded(nil, h, methodHello, body, sendOptions{})
+	}
 	if err != nil {
-		return fmt.Errorf("answer hello: %w", err)
+		return nil, nil, fmt.Errorf("answer hello: %w", err)
 	}
-	if err := c.answerProtocol(f, json.RawMessage(body), nil, true); err != nil {
-		return err
-	}
-	c.agree(agreed)
-	c.useCoders(coders)
-	c.streams.setWindow(greeting.Window)
-	for _, f := range then {
+	return frame, then, nil
+}
+
+func run(all []func()) {
+	for _, f := range all {
 		f()
 	}
-	return nil
 }
 
 func (c *conn) acceptHello(f *wire.Frame) (hello, error) {
 	var greeting hello
 	switch {
-	case !c.client.accepted():
+	case !c.client().accepted():
 		return hello{}, Errorf(CodeFailedPrecondition, "hello is said by the side that dialed")
 	case c.greeted.Swap(true):
 		return hello{}, Errorf(CodeFailedPrecondition, "hello was said before")
@@ -151,50 +204,44 @@ func (c *conn) acceptHello(f *wire.Frame) (hello, error) {
 	if greeting.Arpc != 1 {
 		return hello{}, Errorf(CodeInvalidArgument, "hello of arpc %d, this is arpc 1", greeting.Arpc)
 	}
-	if name := c.codec.Name(); greeting.Codec != name {
+	if name := c.session().codec.Name(); greeting.Codec != name {
 		return hello{}, Errorf(CodeInvalidArgument, "the client speaks %q, the server %q", greeting.Codec, name)
 	}
 	return greeting, nil
 }
 
-// agree makes the connection an extended one.
-func (c *conn) agree(agreed capability) {
-	c.agreed.Store(uint32(agreed) | uint32(capExtended))
-	if agreed&capKind != 0 {
-		c.kinds.Store(true)
-	}
-	c.out.setBatch(agreed&capBatch != 0)
-}
-
-// has reports whether a capability was agreed.
-func (c *conn) has(bit capability) bool { return capability(c.agreed.Load())&bit != 0 }
-
 // greet says hello on a connection that was just dialed. Where the other side
 // is a base peer it returns errBase, and errDeaf where nothing came back.
 func (c *conn) greet(token string, w *wait) error {
-	s, _, err := c.client.pending.add(noLimit)
+	client, own := c.client(), c.session()
+	at, _, err := client.pending.add(noLimit, c)
 	if err != nil {
 		return err
 	}
-	defer c.client.pending.remove(s)
+	defer client.pending.remove(at)
+	caps := everyCapability
+	if !c.limits.lasts() {
+		caps &^= capResume
+	}
 	body, err := marshalWith(hello{
-		Arpc:   1,
-		Caps:   c.handler.capabilityNames(everyCapability),
-		Coders: c.coderNames(),
-		Codec:  c.codec.Name(),
-		Token:  token,
-		Window: c.limits.Window,
+		Arpc:    1,
+		Caps:    c.handler.capabilityNames(caps),
+		Coders:  own.coderNames(),
+		Codec:   own.codec.Name(),
+		Token:   token,
+		Window:  c.limits.Window,
+		Session: client.asks(),
 	}, c.greetFields())
 	if err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
-	c.helloSeq.Store(s.seq)
-	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: s.seq}
+	c.helloSeq.Store(at.seq)
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: at.seq}
 	if _, err := c.send(h, methodHello, body, w.sendOptions()); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
 	select {
-	case a := <-s.answers:
+	case a := <-at.answers:
 		if a.lost != nil {
 			return fmt.Errorf("say hello: %w", a.lost)
 		}
@@ -225,14 +272,18 @@ func (c *conn) greetedBack(a answer) error {
 	if json.Unmarshal(a.body, &answer) != nil || answer.Arpc != 1 {
 		return errBase
 	}
-	c.agree(c.handler.capabilitiesOf(answer.Caps))
-	coders, _ := c.commonCoders(answer.Coders)
-	c.useCoders(coders)
-	c.streams.setWindow(answer.Window)
-	c.peerBody.Store(int64(answer.Limits.Body))
+	own, client := c.session(), c.client()
+	own.agree(c.handler.capabilitiesOf(answer.Caps))
+	own.peerBody.Store(int64(answer.Limits.Body))
 	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)
-	c.client.pending.setLimit(answer.Limits.Inflight)
-	c.client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
+	client.pending.setLimit(answer.Limits.Inflight)
+	client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
+	coders, _ := own.commonCoders(answer.Coders)
+	own.useCoders(coders)
+	own.streams.setWindow(answer.Window)
+	if err := c.greetedAgain(answer.helloLasting); err != nil {
+		return err
+	}
 	c.welcomed(a.body)
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 type hooks struct {
 	connected    []func(*Client)
 	disconnected []func(*Client, error)
+	paused       []func(*Client, error)
+	resumed      []func(*Client)
 	stateChanged []func(*Client, State, error)
 	overstock    []func(*Client, *Message)
 	dropped      []func(*Client, *Message)
@@ -33,22 +35,37 @@ func (h *Handler) hook(add func(*hooks)) {
 // with is hooks with one more, in an array of its own.
 func with[F any](hooks []F, f F) []F { return append(slices.Clone(hooks), f) }
 
-// HandleConnected adds a hook that runs once for each connection, when the peer
-// is admitted, before the disconnected hook of that connection and possibly
-// beside its first handlers. It may call the peer.
+// HandleConnected adds a hook that runs once for each session, which is as long
+// as one connection unless both ends know how to go on with the next: when the peer
+// is admitted, before the disconnected hook of that session and possibly beside its
+// first handlers. It may call the peer. Where sessions may be taken up, a peer that
+// says nothing is admitted half a second after it connected.
 //
-// Connected, disconnected and state hooks of one client run one after the other,
-// in the order of what they tell of, on a goroutine of their own. By the time a
-// hook runs more may have happened.
+// Connected, paused, resumed, disconnected and state hooks of one client run one
+// after the other, in the order of what they tell of, on a goroutine of their own.
+// By the time a hook runs more may have happened.
 func (h *Handler) HandleConnected(f func(*Client)) {
 	h.hook(func(all *hooks) { all.connected = with(all.connected, f) })
 }
 
-// HandleDisconnected adds a hook that runs once for each connection whose
-// connected hooks ran, after it ended, with the reason, when nothing more is
-// read from it. See HandleConnected.
+// HandleDisconnected adds a hook that runs once for each session whose connected
+// hooks ran, after it ended, with the reason, when nothing more is read from its
+// last connection. See HandleConnected.
 func (h *Handler) HandleDisconnected(f func(*Client, error)) {
 	h.hook(func(all *hooks) { all.disconnected = with(all.disconnected, f) })
+}
+
+// HandlePaused adds a hook that runs when the connection of a session was lost
+// that may go on with another one, with the reason. The resumed hooks follow, or
+// the disconnected ones after Limits.Grace. See HandleConnected.
+func (h *Handler) HandlePaused(f func(*Client, error)) {
+	h.hook(func(all *hooks) { all.paused = with(all.paused, f) })
+}
+
+// HandleResumed adds a hook that runs when a session that was paused goes on:
+// what was sent meanwhile, in both directions, is on its way. See HandleConnected.
+func (h *Handler) HandleResumed(f func(*Client)) {
+	h.hook(func(all *hooks) { all.resumed = with(all.resumed, f) })
 }
 
 // HandleStateChange adds a hook that runs when a client changes its state, with
@@ -105,6 +122,18 @@ func (h *Handler) runConnected(c *Client) {
 func (h *Handler) runDisconnected(c *Client, err error) {
 	for _, f := range h.hooks.Load().disconnected {
 		h.protect("disconnected hook", func() { f(c, err) })
+	}
+}
+
+func (h *Handler) runPaused(c *Client, err error) {
+	for _, f := range h.hooks.Load().paused {
+		h.protect("paused hook", func() { f(c, err) })
+	}
+}
+
+func (h *Handler) runResumed(c *Client) {
+	for _, f := range h.hooks.Load().resumed {
+		h.protect("resumed hook", func() { f(c) })
 	}
 }
 

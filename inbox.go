@@ -4,12 +4,14 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-// inbox holds the requests and notifies of one connection that cannot run yet,
+// inbox holds the requests and notifies of one session that cannot run yet,
 // and decides what runs. Work waits here, so that the reader does not.
 type inbox struct {
-	conn *conn
+	session *session
 
 	mu       sync.Mutex
 	running  int                              // requests in handlers, Ordered ones not counted
@@ -27,16 +29,16 @@ type inbox struct {
 }
 
 // put takes a message that does not run inline. It is called by the reader.
-func (in *inbox) put(ctx *Context, mode Mode) error {
-	refusal, work := in.admit(ctx, mode)
+func (in *inbox) put(ctx *Context, mode Mode, from *conn) error {
+	refusal, work := in.admit(ctx, mode, from)
 	switch {
 	case refusal != nil && ctx.IsRequest():
 		ctx.inline = true // it is answered here, on the reader
 		return ctx.Error(refusal)
 	case refusal != nil:
 		return refusal // a notify would be lost in silence: the connection ends
-	case work.conn != nil:
-		in.conn.handler.workers.run(work)
+	case work.session != nil:
+		in.session.handler.workers.run(work)
 	}
 	return nil
 }
@@ -44,14 +46,14 @@ func (in *inbox) put(ctx *Context, mode Mode) error {
 // admit finds a place for a message, and work for a worker if it can run now.
 // While the queue is full the reader waits here, unless something is awaited
 // from the peer: the answer may be behind this message.
-func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
+func (in *inbox) admit(ctx *Context, mode Mode, from *conn) (refusal *Error, work job) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for in.overfullLocked() && !in.closed {
+	for in.overfullLocked() && !in.closed && !from.gone.happened() {
 		if in.awaitsPeer() {
 			return errOverrun, job{}
 		}
-		in.pauseLocked()
+		in.pauseLocked(from)
 	}
 	if in.closed && !ctx.counted() { // what was counted is not sent again
 		return nil, job{}
@@ -65,11 +67,11 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 		in.enqueueLocked(&in.ordered, ctx)
 		if !in.draining {
 			in.draining = true
-			return nil, job{conn: in.conn}
+			return nil, job{session: in.session}
 		}
 	case in.mayRunLocked():
 		in.running++
-		return nil, job{in.conn, ctx}
+		return nil, job{in.session, ctx}
 	default:
 		in.enqueueLocked(&in.waiting, ctx)
 	}
@@ -78,23 +80,52 @@ func (in *inbox) admit(ctx *Context, mode Mode) (refusal *Error, work job) {
 
 // awaitsPeer reports whether anything of ours waits for a frame of the peer.
 func (in *inbox) awaitsPeer() bool {
-	return in.conn.client.pending.count() > 0 || in.conn.streams.waiting.Load() > 0
+	return in.session.client.pending.count() > 0 || in.session.streams.waiting.Load() > 0
 }
 
 // pauseLocked waits until the queue shrinks or something is awaited. What the
 // reader has answered so far leaves before.
-func (in *inbox) pauseLocked() {
+func (in *inbox) pauseLocked(from *conn) {
 	in.mu.Unlock()
-	in.conn.out.beforeRead()
+	from.out.beforeRead()
 	in.mu.Lock()
-	if in.overfullLocked() && !in.closed && !in.awaitsPeer() {
+	if in.overfullLocked() && !in.closed && !from.gone.happened() && !in.awaitsPeer() {
 		changed := make(chan struct{})
 		in.changed = changed
 		in.mu.Unlock()
 		<-changed
 		in.mu.Lock()
 	}
-	in.conn.out.afterRead()
+	from.out.afterRead()
+}
+
+// lookAgain wakes a reader that waits.
+func (in *inbox) lookAgain() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.lookAgainLocked()
+}
+
+// dropOutside drops the requests that wait and are no part of the session: who
+// asked says on the next connection what it wants there.
+func (in *inbox) dropOutside() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, queue := range []*[]*Context{&in.waiting, &in.ordered} {
+		kept := (*queue)[:0:0]
+		for _, ctx := range *queue {
+			if ctx.IsRequest() && ctx.flags&wire.Outside != 0 {
+				in.queued--
+				in.bytes -= len(ctx.body)
+				delete(in.active, ctx.seq)
+				in.session.unanswered.Add(-1)
+				continue
+			}
+			kept = append(kept, ctx)
+		}
+		*queue = kept
+	}
+	in.quietLocked()
 }
 
 // lookAgainLocked wakes a reader that waits.
@@ -108,11 +139,11 @@ func (in *inbox) lookAgainLocked() {
 // mayRunLocked reports whether one more request may run now. Who makes it true
 // again calls resume, which waits for mu: nothing is queued in between unseen.
 func (in *inbox) mayRunLocked() bool {
-	return in.running < in.bound() && !in.conn.out.full()
+	return in.running < in.bound() && !in.session.full()
 }
 
 func (in *inbox) overfullLocked() bool {
-	return in.queued >= in.conn.limits.QueueFrames || in.bytes >= in.conn.limits.QueueBytes
+	return in.queued >= in.session.limits.QueueFrames || in.bytes >= in.session.limits.QueueBytes
 }
 
 func (in *inbox) enqueueLocked(queue *[]*Context, ctx *Context) {
@@ -185,7 +216,7 @@ func (in *inbox) resume() {
 			return
 		}
 		in.running++
-		in.conn.handler.workers.run(job{in.conn, ctx})
+		in.session.handler.workers.run(job{in.session, ctx})
 	}
 }
 
@@ -207,13 +238,13 @@ func (in *inbox) waitBegan() {
 // wait for each other for ever. Which handlers wait is not known; how many calls
 // do is. Handlers stay bounded all the same, at four times the limit.
 func (in *inbox) bound() int {
-	limit := in.conn.limits.Inflight
-	return limit + min(in.conn.client.pending.count(), 3*limit)
+	limit := in.session.limits.Inflight
+	return limit + min(in.session.client.pending.count(), 3*limit)
 }
 
 // rememberLocked keeps a request for the caller to cancel, if it can.
 func (in *inbox) rememberLocked(ctx *Context) {
-	if !ctx.IsRequest() || !in.conn.has(capCancel) {
+	if !ctx.IsRequest() || !in.session.has(capCancel) {
 		return
 	}
 	if in.active == nil {
@@ -224,8 +255,8 @@ func (in *inbox) rememberLocked(ctx *Context) {
 
 // answered drops a request that has its answer.
 func (in *inbox) answered(seq uint64, ctx *Context) {
-	left := in.conn.unanswered.Add(-1)
-	if left > 0 && !in.conn.has(capCancel) {
+	left := in.session.unanswered.Add(-1)
+	if left > 0 && !in.session.has(capCancel) {
 		return
 	}
 	in.mu.Lock()
@@ -240,7 +271,7 @@ func (in *inbox) answered(seq uint64, ctx *Context) {
 // loosen keeps a request that its handler left unanswered only as long as
 // somebody else does.
 func (in *inbox) loosen(ctx *Context) {
-	if !in.conn.has(capCancel) {
+	if !in.session.has(capCancel) {
 		return
 	}
 	in.mu.Lock()
@@ -308,7 +339,7 @@ func (in *inbox) drain() <-chan struct{} {
 }
 
 func (in *inbox) quietLocked() {
-	if in.idle == nil || in.running > 0 || in.queued > 0 || in.draining || in.conn.unanswered.Load() > 0 {
+	if in.idle == nil || in.running > 0 || in.queued > 0 || in.draining || in.session.unanswered.Load() > 0 {
 		return
 	}
 	select {
@@ -321,14 +352,14 @@ func (in *inbox) quietLocked() {
 // close drops the requests that wait: nobody is there to be answered. What is
 // ordered is still handled, so that a peer may say something and go.
 func (in *inbox) close() {
-	c := in.conn
+	s := in.session
 	dropped := in.dropWaiting()
 	if len(dropped) == 0 {
 		return
 	}
-	c.client.hooks.add(func() {
+	s.client.hooks.add(func() {
 		for _, ctx := range dropped {
-			c.handler.runMessage("dropped hook", c.handler.hooks.Load().dropped, c.client, ctx.frame)
+			s.handler.runMessage("dropped hook", s.handler.hooks.Load().dropped, s.client, ctx.frame)
 		}
 	})
 }

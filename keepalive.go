@@ -31,10 +31,11 @@ type keepalive struct {
 	seen    uint64        // bytes at the last look
 	seenAt  time.Duration // when they last grew, after began
 	pinged  time.Duration // when a ping was last sent
-	sent    uint64        // frames sent at the last look
+	sent    uint64        // bytes sent at the last look
 	sentAt  time.Duration // when they last grew
 	every   time.Duration // how often we ping; of an extended client, how often the server does
 	expires *time.Time    // when the peer's identity ends; nil is never
+	counted uint64        // frames of the session at the last look
 }
 
 func (k *keepalive) heardBytes(n int) { k.bytes.Add(uint64(n)) }
@@ -47,8 +48,11 @@ func (k *keepalive) start() {
 	k.every = k.conn.limits.Ping
 	l := k.conn.limits
 	first := min(l.Ping/ticksPerPing, l.Idle)
-	if k.conn.client.accepted() {
+	if k.conn.client().accepted() {
 		first = min(first, l.FirstFrame/2)
+	}
+	if k.conn.client().accepted() && !k.conn.session().introduced.Load() {
+		first = min(first, introduceAfter)
 	}
 	k.rounds().schedule(k, first)
 }
@@ -84,7 +88,11 @@ func (k *keepalive) tick() {
 // lookLocked says when to look again, whether to ping, or why the connection is
 // over.
 func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool, err error) {
-	if k.conn.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
+	s := k.conn.session()
+	if s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !s.introduced.Load() {
+		go s.introduce()
+	}
+	if s.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
 		return k.awaitFirstLocked(at)
 	}
 	valid := k.validLocked()
@@ -99,8 +107,35 @@ func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool,
 	if ping = k.pingDueLocked(at, quiet); ping {
 		k.pinged = at
 	}
-	return min(k.every/ticksPerPing, dead-quiet, valid), ping, nil
+	return min(k.every/ticksPerPing, dead-quiet, valid, k.confirmLocked(s)), ping, nil
 }
+
+// confirmLocked confirms what came until a while ago, when nothing came since, and
+// says when to look again.
+func (k *keepalive) confirmLocked(s *session) (next time.Duration) {
+	l := s.lasting.Load()
+	if l == nil {
+		return TimeForever
+	}
+	received := l.received.Load()
+	quiet := received == k.counted
+	k.counted = received
+	switch {
+	case received == l.told.Load():
+		return TimeForever
+	case quiet:
+		go k.confirm(l)
+	}
+	return confirmAfter
+}
+
+func (k *keepalive) confirm(l *lasting) {
+	k.conn.confirm(l)
+	k.conn.out.kick()
+}
+
+// confirmSoon has the connection looked at when something is to be confirmed.
+func (k *keepalive) confirmSoon() { k.rounds().hasten(k, confirmAfter) }
 
 // validLocked is for how long the peer's identity is believed.
 func (k *keepalive) validLocked() time.Duration {
@@ -134,9 +169,9 @@ func (k *keepalive) deadAfterLocked() time.Duration {
 // when it is silent.
 func (k *keepalive) pingDueLocked(at, quiet time.Duration) bool {
 	switch {
-	case !k.conn.has(capExtended):
+	case !k.conn.session().has(capExtended):
 		return quiet >= k.every && at-k.pinged >= k.every
-	case k.conn.client.accepted():
+	case k.conn.client().accepted():
 		return at-k.sentAt >= k.every || quiet >= k.every && at-k.pinged >= k.every
 	}
 	return false
@@ -185,13 +220,17 @@ func (k *keepalive) awaitFirstLocked(at time.Duration) (next time.Duration, ping
 // which may be an original that handles a call while it does not read, owes an
 // answer.
 func (k *keepalive) excusedLocked() bool {
-	if k.conn.inbox.isPaused() {
+	s := k.conn.session()
+	if s.inbox.isPaused() {
 		return true
 	}
-	return !k.conn.client.accepted() && !k.conn.has(capExtended) && k.conn.client.pending.count() > 0
+	return !s.client.accepted() && !s.has(capExtended) && s.client.pending.count() > 0
 }
 
 func (k *keepalive) ping() {
+	if l := k.conn.session().lasting.Load(); l != nil {
+		k.conn.confirm(l)
+	}
 	frame := wire.Header{Cmd: wire.Ping}.Append(nil)
 	if err := k.conn.out.appendControl(frame, false); err != nil {
 		k.conn.shut(fmt.Errorf("ping: %w", err))

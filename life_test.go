@@ -251,6 +251,7 @@ func TestHooksComeInOrder(t *testing.T) {
 		t.Run(tr.Name, func(t *testing.T) {
 			for range 30 {
 				far := arpc.NewHandler()
+				far.SetLimits(arpc.Limits{Grace: -1}) // so that who says nothing is known at once
 				events := make(chan string, 2)
 				far.HandleConnected(func(c *arpc.Client) {
 					c.Stop() // the connection may well be over before the hook is

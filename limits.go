@@ -53,6 +53,23 @@ type Limits struct {
 	SendFrames int
 	// SendBytes bounds the bytes in it: 16 MiB.
 	SendBytes int
+
+	// Grace is how long a session is kept whose connection was lost, for its
+	// client to come back: 60 s. Below zero sessions end with their connection,
+	// on the side that accepts and on the side that dials.
+	Grace time.Duration
+	// Journal bounds what a session keeps until the peer confirmed it, to send
+	// it again on the next connection: 1 MiB. When it is full the oldest goes,
+	// and a session that would need it cannot be taken up; without a connection
+	// senders wait.
+	Journal int
+	// Parked is how many sessions of a Handler wait for their clients: 10,000.
+	// One more ends the oldest: of the same identity, if there is one.
+	Parked int
+	// ParkedPerIdentity is how many of them one identity may have: 16.
+	ParkedPerIdentity int
+	// ParkedPerAddress is how many may have come from one address: 1,024.
+	ParkedPerAddress int
 }
 
 // DefaultLimits returns the limits that hold where nothing else is set.
@@ -73,6 +90,12 @@ func DefaultLimits() Limits {
 		Window:        256 << 10,
 		SendFrames:    4096,
 		SendBytes:     16 << 20,
+
+		Grace:             60 * time.Second,
+		Journal:           1 << 20,
+		Parked:            10_000,
+		ParkedPerIdentity: 16,
+		ParkedPerAddress:  1024,
 	}
 }
 
@@ -96,6 +119,10 @@ func (l Limits) orDefault() Limits {
 		{&l.Window, &d.Window},
 		{&l.SendFrames, &d.SendFrames},
 		{&l.SendBytes, &d.SendBytes},
+		{&l.Journal, &d.Journal},
+		{&l.Parked, &d.Parked},
+		{&l.ParkedPerIdentity, &d.ParkedPerIdentity},
+		{&l.ParkedPerAddress, &d.ParkedPerAddress},
 	} {
 		if *f.field <= 0 {
 			*f.field = *f.fallback
@@ -114,5 +141,11 @@ func (l Limits) orDefault() Limits {
 			*f.field = *f.fallback
 		}
 	}
+	if l.Grace == 0 {
+		l.Grace = d.Grace
+	}
 	return l
 }
+
+// lasts says whether sessions may outlive their connection.
+func (l *Limits) lasts() bool { return l.Grace > 0 }

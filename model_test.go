@@ -20,6 +20,7 @@ import (
 type world struct {
 	near, far *arpc.Client
 	arrived   chan *arpc.Client
+	resumed   chan struct{} // nil where sessions end with their connection
 	cut       func()
 
 	mu      sync.Mutex
@@ -31,9 +32,15 @@ type world struct {
 	running sync.WaitGroup
 }
 
-func newWorld(t *rapid.T, hello arpc.HelloMode) *world {
+func newWorld(t *rapid.T, hello arpc.HelloMode, lasting bool) *world {
 	w := &world{handled: map[string]int{}, outcome: map[string]int{}, arrived: make(chan *arpc.Client, 1)}
-	far := arpc.NewHandler()
+	far, near := arpc.NewHandler(), arpc.NewHandler()
+	if lasting {
+		w.resumed = make(chan struct{}, 1)
+		near.HandleResumed(func(*arpc.Client) { w.resumed <- struct{}{} })
+	} else {
+		far.SetLimits(arpc.Limits{Grace: -1})
+	}
 	far.SetLogger(discard)
 	far.Handle("/fast", func(ctx *arpc.Context) { w.handle(ctx); _ = ctx.Write(ctx.Raw()) })
 	far.Handle("/slow", func(ctx *arpc.Context) {
@@ -64,7 +71,6 @@ func newWorld(t *rapid.T, hello arpc.HelloMode) *world {
 		w.notes = append(w.notes, n)
 	})
 	far.HandleStream("/stream", echoStream)
-	near := arpc.NewHandler()
 	near.Handle("/leaf", echo)
 	dial := func() (net.Conn, error) {
 		a, b := net.Pipe()
@@ -98,6 +104,9 @@ func (w *world) call(t *rapid.T, method string, timeout time.Duration) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.outcome[name]++
+		if w.resumed != nil && arpc.CodeOf(err) == arpc.CodeUnavailable {
+			t.Errorf("%s of %s: %v", method, name, err)
+		}
 		if err == nil && string(got.Data) != name {
 			t.Errorf("%s of %s was answered %q", method, name, got.Data)
 		}
@@ -136,9 +145,10 @@ func (w *world) stream(t *rapid.T, n int, leave bool) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		hello := rapid.SampledFrom([]arpc.HelloMode{arpc.HelloRequire, arpc.HelloNever}).Draw(rt, "hello")
+		lasting := hello == arpc.HelloRequire && rapid.Bool().Draw(rt, "lasting")
 		var thrown any // rapid ends a run early by a panic, which has to leave the bubble
 		synctest.Test(t, func(*testing.T) {
-			w := newWorld(rt, hello)
+			w := newWorld(rt, hello, lasting)
 			defer func() {
 				thrown = recover()
 				w.stop()
@@ -168,6 +178,11 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"settle": func(*rapid.T) { synctest.Wait() },
 		"pass":   func(*rapid.T) { time.Sleep(500 * time.Millisecond) }, // in a bubble: it takes no time
 		"cut": func(*rapid.T) {
+			if w.resumed != nil {
+				w.cut()
+				<-w.resumed
+				return
+			}
 			synctest.Wait() // what was said has arrived
 			w.cut()
 			w.far = <-w.arrived

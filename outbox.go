@@ -48,6 +48,8 @@ type outbox struct {
 	inChunk  int           // frames of senders in chunk
 	held     int           // bytes of senders in chunk
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
+	journal  *journal      // keeps what a session counts; nil where it ends with the connection
+	numbers  numbers       // of the frames that journal was given
 
 	moved atomic.Uint64 // bytes that left
 
@@ -56,12 +58,16 @@ type outbox struct {
 	off   int    // how much of it is
 }
 
+// numbers are those that the session gave to the last frame that was appended,
+// to the last of chunk, and to the last before chunk.
+type numbers struct{ appended, taken, before uint64 }
+
 // errFull says that there is no room now.
 var errFull = errors.New("send queue full")
 
 // place is where a frame came to be in an outbox.
 type place struct {
-	end   uint64          // its number there
+	end   uint64          // its number there, or in the session that counts it
 	flush bool            // its sender has the flusher's role
 	room  <-chan struct{} // with errFull: closed when there is room
 }
@@ -81,13 +87,13 @@ func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool
 	}
 	start := len(o.buf)
 	o.buf = wire.Append(o.buf, h, method, body)
-	p.end = o.wrapLocked(start)
+	p.end = o.placeLocked(start, o.journal != nil && counted(h))
 	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
 	return p, nil
 }
 
 // appendEncoded is append for a frame that is encoded already.
-func (o *outbox) appendEncoded(frame []byte, onReader bool) (p place, err error) {
+func (o *outbox) appendEncoded(frame []byte, counted, onReader bool) (p place, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if onReader {
@@ -100,7 +106,7 @@ func (o *outbox) appendEncoded(frame []byte, onReader bool) (p place, err error)
 	}
 	start := len(o.buf)
 	o.buf = append(o.buf, frame...)
-	p.end = o.wrapLocked(start)
+	p.end = o.placeLocked(start, o.journal != nil && counted)
 	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
 	return p, nil
 }
@@ -178,9 +184,29 @@ func (o *outbox) full() bool {
 // maxMessage is the size from which a message takes no further frame.
 const maxMessage = 32 << 10
 
-// wrapLocked sees to it that the frame at buf[start:] leaves in a message, where
-// the transport has messages: in one of its own, or with others.
+// placeLocked takes the frame at buf[start:], which the journal keeps too if the
+// session counts it, and returns its number.
+func (o *outbox) placeLocked(start int, keep bool) (number uint64) {
+	if !keep {
+		return o.wrapLocked(start)
+	}
+	o.numbers.appended = o.journal.add(o.buf[start:])
+	o.wrapLocked(start)
+	return o.numbers.appended
+}
+
+// wrapLocked counts the frame at buf[start:], and returns its number.
 func (o *outbox) wrapLocked(start int) (number uint64) {
+	o.inMessageLocked(start)
+	o.frames++
+	o.appended++
+	o.watchLocked()
+	return o.appended
+}
+
+// inMessageLocked sees to it that the frame at buf[start:] leaves in a message,
+// where the transport has messages: in one of its own, or with others.
+func (o *outbox) inMessageLocked(start int) {
 	switch {
 	case o.conn.ws == nil:
 	case !o.batch:
@@ -188,10 +214,44 @@ func (o *outbox) wrapLocked(start int) (number uint64) {
 	case len(o.buf)-o.message >= maxMessage:
 		o.endMessageLocked()
 	}
-	o.frames++
-	o.appended++
-	o.watchLocked()
-	return o.appended
+}
+
+// serve makes this the outbox of what hello came to. Behind the answer, which is
+// empty on the side that asked, and what the peer is missing, the journal of a
+// session that lasts keeps what counts. begun runs before anybody else can append.
+func (o *outbox) serve(answer []byte, batch bool, j *journal, received uint64, begun func()) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.admitReaderLocked(); err != nil {
+		return err
+	}
+	if len(answer) > 0 {
+		start := len(o.buf)
+		o.buf = append(o.buf, answer...)
+		o.wrapLocked(start)
+	}
+	o.batchLocked(batch)
+	if j == nil {
+		return nil
+	}
+	o.numbers.appended = j.replay(received, func(frames []byte) {
+		o.replayLocked(frames)
+		begun()
+	})
+	o.journal = j
+	return nil
+}
+
+// replayLocked appends frames that were sent before. They have their number, and
+// the bounds of the send queue are not for them.
+func (o *outbox) replayLocked(frames []byte) {
+	for len(frames) > 0 {
+		n := frameLen(frames)
+		start := len(o.buf)
+		o.buf = append(o.buf, frames[:n]...)
+		o.inMessageLocked(start)
+		frames = frames[n:]
+	}
 }
 
 // watchLocked says so where full can see it without the lock.
@@ -209,10 +269,8 @@ func (o *outbox) endMessageLocked() {
 	o.message = len(o.buf)
 }
 
-// setBatch makes frames share messages from the next one on.
-func (o *outbox) setBatch(batch bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// batchLocked makes frames share messages, or not, from the next one on.
+func (o *outbox) batchLocked(batch bool) {
 	o.batch = batch && o.conn.ws != nil
 	o.message = len(o.buf)
 }
@@ -346,7 +404,7 @@ func (o *outbox) next() bool {
 	for o.off == len(o.chunk) {
 		source, more, eased := o.take()
 		if eased {
-			o.conn.inbox.resume()
+			o.conn.session().inbox.resume()
 		}
 		if source != nil {
 			o.fill(source)
@@ -393,6 +451,7 @@ func (o *outbox) swapLocked() {
 	o.chunk, o.buf, o.off, o.message = o.buf, spare, 0, 0
 	o.held, o.inChunk, o.frames = len(o.chunk), o.frames, 0
 	o.before, o.taken = o.taken, o.appended
+	o.numbers.before, o.numbers.taken = o.numbers.taken, o.numbers.appended
 }
 
 // restLocked gives the flusher's role up.
@@ -412,7 +471,7 @@ func (o *outbox) rest() {
 	defer o.mu.Unlock()
 	if o.err == nil && !o.flushing && len(o.buf) == 0 {
 		o.buf, o.chunk, o.off, o.message = nil, nil, 0, 0
-		o.before = o.taken // the chunk that left is not remembered
+		o.before, o.numbers.before = o.taken, o.numbers.taken // the chunk that left is not remembered
 	}
 }
 
@@ -436,6 +495,7 @@ func (o *outbox) close(lastWords []byte) {
 	o.buf = append(o.buf, lastWords...)
 	o.message = len(o.buf)
 	o.finish, o.ready = true, nil
+	o.detachLocked()
 	if o.takeRoleLocked() {
 		o.conn.goroutines.Go(o.drain)
 	}
@@ -449,22 +509,29 @@ func (o *outbox) fail(err error) {
 		return
 	}
 	o.err, o.ready = err, nil
+	o.detachLocked()
 	if o.room != nil {
 		close(o.room)
 		o.room = nil
 	}
 }
 
-// sent is the number of frames that were handed to the socket.
-func (o *outbox) sent() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.taken
+// detachLocked leaves what the session sends to its next connection.
+func (o *outbox) detachLocked() {
+	if o.journal != nil {
+		o.journal.detach()
+	}
 }
 
-// left waits until nobody writes any more, and returns the number of the last
-// frame of which the socket may have taken something. It is called after fail.
-func (o *outbox) left() uint64 {
+// sent is the number of bytes that left.
+func (o *outbox) sent() uint64 { return o.moved.Load() }
+
+// left is the last frame of a connection of which the socket may have taken
+// something: its number there, and that of the last that a session counts.
+type left struct{ frame, counted uint64 }
+
+// left waits until nobody writes any more. It is called after fail.
+func (o *outbox) left() left {
 	o.mu.Lock()
 	quiet := o.quiet
 	if o.flushing && quiet == nil {
@@ -476,7 +543,7 @@ func (o *outbox) left() uint64 {
 		<-quiet
 	}
 	if o.off == 0 {
-		return o.before
+		return left{o.before, o.numbers.before}
 	}
-	return o.taken
+	return left{o.taken, o.numbers.taken}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
@@ -14,14 +15,15 @@ import (
 const slotBits = 16
 
 // answer is what a call waits for: an answer of the peer, or the end of the
-// connection, with the number of the last frame that may have left on it.
+// session, with the number of the last frame of it that may have left.
 type answer struct {
-	flags wire.Flags
-	body  []byte
-	held  *buffer // holds body; nil if there is none
-	lost  error
-	left  uint64
-	hello error // what the answer to hello came to; it is read on the reader
+	flags   wire.Flags
+	expired bool // there is none, and the time is over
+	body    []byte
+	held    *buffer // holds body; nil if there is none
+	lost    error
+	left    uint64
+	hello   error // what the answer to hello came to; it is read on the reader
 }
 
 // newAnswer is the answer in a frame of the peer, copied.
@@ -51,14 +53,21 @@ type pending struct {
 	calls atomic.Int64
 	limit int           // how many the peer wants at once, zero if it did not say
 	fewer chan struct{} // closed when there are fewer calls; nil if nobody waits
+
+	alarm *time.Timer // calls expire; nil before one could
+	rings time.Time   // when it does; zero if it does not
 }
 
 // slot is the place of one call. Between add and remove it belongs to the
 // call, whose goroutine alone receives from the channel.
 type slot struct {
 	seq     uint64 // of the call that waits here; its low bits are the index
-	waits   bool   // guarded by pending.mu: no answer was delivered yet
 	answers chan answer
+
+	// Guarded by pending.mu.
+	waits    bool      // no answer was delivered yet
+	of       any       // the *session that it ends with, or the *conn
+	deadline time.Time // when it expires; zero is never
 }
 
 // setLimit sets how many calls the peer wants at once.
@@ -70,14 +79,15 @@ func (p *pending) setLimit(n int) {
 
 // add makes a place for a call. It fails when 2^16 calls wait, and with errHeld,
 // and a channel that is closed when there may be room, when there are as many
-// as the peer wants. extra is how many more than that there may be.
-func (p *pending) add(extra int) (*slot, <-chan struct{}, error) {
+// as the peer wants. extra is how many more than that there may be, of what the
+// call ends with.
+func (p *pending) add(extra int, of any) (*slot, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit > 0 && p.calls.Load() >= int64(p.limit)+int64(extra) {
 		return nil, p.fewerLocked(), errHeld
 	}
-	s, err := p.addLocked()
+	s, err := p.addLocked(of)
 	return s, nil, err
 }
 
@@ -106,7 +116,7 @@ func (p *pending) awaitNone(done <-chan struct{}) {
 	}
 }
 
-func (p *pending) addLocked() (*slot, error) {
+func (p *pending) addLocked(of any) (*slot, error) {
 	if len(p.free) == 0 {
 		if len(p.slots) == 1<<slotBits {
 			return nil, &Error{Code: CodeResourceExhausted, Message: "65536 calls wait for an answer"}
@@ -118,7 +128,7 @@ func (p *pending) addLocked() (*slot, error) {
 	s := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	s.seq += 1 << slotBits
-	s.waits = true
+	s.waits, s.of = true, of
 	p.calls.Add(1)
 	return s, nil
 }
@@ -133,7 +143,7 @@ func (p *pending) remove(s *slot) {
 		default:
 		}
 	}
-	s.waits = false
+	s.waits, s.of, s.deadline = false, nil, time.Time{}
 	p.calls.Add(-1)
 	p.free = append(p.free, s)
 	if p.fewer != nil {
@@ -160,15 +170,69 @@ func (p *pending) deliver(seq uint64, a answer) bool {
 	return true
 }
 
-// fail ends all calls that wait.
-func (p *pending) fail(lost error, left uint64) {
+// fail ends the calls that end with a session, or with a connection.
+func (p *pending) fail(lost error, left uint64, of any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.slots {
-		if s.waits {
+		if s.waits && s.of == of {
 			s.waits = false
 			s.answers <- answer{lost: lost, left: left}
 		}
+	}
+	if p.alarm != nil {
+		p.alarm.Stop()
+		p.rings = time.Time{}
+	}
+}
+
+// restAfterAlarm is how long no call expires after some did, so that those which
+// do so one after the other are not looked for each on its own.
+const restAfterAlarm = time.Millisecond
+
+// expireAt sets when a call expires. There is one timer for all of them, which
+// rings for the first and is not touched by those behind it: a call that has its
+// answer in time, as most do, costs none.
+func (p *pending) expireAt(s *slot, deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.waits {
+		return
+	}
+	s.deadline = deadline
+	if p.rings.IsZero() || deadline.Before(p.rings) {
+		p.ringLocked(deadline, time.Until(deadline))
+	}
+}
+
+func (p *pending) ringLocked(at time.Time, in time.Duration) {
+	p.rings = at
+	if p.alarm == nil {
+		p.alarm = time.AfterFunc(in, p.expire)
+		return
+	}
+	p.alarm.Reset(in)
+}
+
+// expire ends the calls whose time is over.
+func (p *pending) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	var next time.Time
+	for _, s := range p.slots {
+		switch {
+		case !s.waits || s.deadline.IsZero():
+		case !s.deadline.After(now):
+			s.waits = false
+			s.answers <- answer{expired: true}
+		case next.IsZero() || s.deadline.Before(next):
+			next = s.deadline
+		}
+	}
+	p.rings = next
+	if !next.IsZero() {
+		p.ringLocked(next, max(restAfterAlarm, next.Sub(now)))
 	}
 }
 

@@ -115,6 +115,7 @@ func recordedGuard(_ context.Context, cr arpc.Credentials) (*arpc.Identity, erro
 func recordedServer() *arpc.Handler {
 	h := arpc.NewHandler()
 	h.SetLogger(discard)
+	h.SetLimits(arpc.Limits{Grace: -1}) // tickets are random
 	h.Handle("/echo", echo)
 	h.Handle("/fail", func(ctx *arpc.Context) {
 		_ = ctx.Error(&arpc.Error{Code: arpc.CodeOutOfRange, Message: "too far", Data: []byte(`{"max":7}`)})
@@ -174,7 +175,7 @@ func openAnd(do func(r *recording)) func(*recording) {
 		what := r.what
 		r.begin("")
 		far := recordedServer()
-		far.SetLimits(arpc.Limits{Window: 16})
+		far.SetLimits(arpc.Limits{Window: 16, Grace: -1})
 		r.must(r.greetAs(far))
 		r.begin(what)
 		do(r)

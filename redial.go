@@ -75,8 +75,11 @@ func (d *redialer) connect(ctx context.Context) (*conn, error) {
 		if err == nil {
 			return d.open(cn)
 		}
-		cn.shut(ErrStopped)
+		cn.shut(errAttempt)
 		<-cn.ended.wait()
+		if refused(err) {
+			d.client.forgo("")
+		}
 		if !errors.Is(err, errDeaf) || !d.mayFallBack(token) || d.answered { // then it is only slow
 			return nil, err
 		}
@@ -98,7 +101,7 @@ func (d *redialer) currentToken(ctx context.Context) (string, error) {
 // greet says hello unless it is known to be in vain.
 func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 	d.client.pending.setLimit(0) // the connection before may have been to another server
-	if d.hello == HelloNever || token == "" && d.hello == HelloAuto && time.Now().Before(d.baseUntil) {
+	if d.hello == HelloNever || d.mayFallBack(token) && time.Now().Before(d.baseUntil) {
 		cn.welcomed(nil)
 		return nil
 	}
@@ -119,8 +122,10 @@ func (d *redialer) greet(ctx context.Context, cn *conn, token string) error {
 }
 
 // mayFallBack says whether a base server will do. One that cannot read a token
-// does not know who we are.
-func (d *redialer) mayFallBack(token string) bool { return d.hello == HelloAuto && token == "" }
+// does not know who we are, and none knows the session we had.
+func (d *redialer) mayFallBack(token string) bool {
+	return d.hello == HelloAuto && token == "" && d.client.parkedSession() == nil
+}
 
 // dialOnce opens a connection within the handshake limit and begins to read it.
 func (d *redialer) dialOnce(ctx context.Context) (*conn, error) {
@@ -143,21 +148,35 @@ func (d *redialer) open(cn *conn) (*conn, error) {
 		return nil, cn.err()
 	}
 	c.setState(StateOpen, cn, nil)
-	c.hooks.add(func() { c.Handler.runConnected(c) })
+	hooks := c.Handler.runConnected
+	if cn.session().introduced.Swap(true) {
+		hooks = c.Handler.runResumed
+	}
+	c.hooks.add(func() { hooks(c) })
 	if d.ctx.Err() != nil { // stopped meanwhile: Stop did not see this connection
-		cn.shut(context.Cause(d.ctx))
+		c.terminate(errStoppedAs(d.ctx))
 	}
 	return cn, nil
 }
 
-// ended runs on the reading goroutine of a connection that is over.
-func (d *redialer) ended(cn *conn, err error) {
-	d.stopRefresh()
-	if !cn.wasOpen() {
-		return
+// ended is called when a session is over: with its last connection, or between two.
+func (d *redialer) ended(s *session, cn *conn, err error) {
+	if cn != nil {
+		d.stopRefresh()
 	}
-	d.client.setState(StateWaiting, nil, err)
-	d.client.ended(err)
+	if cn != nil && cn.wasOpen() {
+		d.client.setState(StateWaiting, nil, err)
+	}
+	if s.introduced.Load() {
+		d.client.ended(err)
+	}
+}
+
+// errStoppedAs is what the client was stopped with.
+func errStoppedAs(ctx context.Context) *Error {
+	reason := ErrStopped
+	errors.As(context.Cause(ctx), &reason)
+	return reason
 }
 
 // run waits for the connection to end and makes the next one, until Stop.

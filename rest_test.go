@@ -18,6 +18,7 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 	for _, tr := range arpctest.Transports {
 		t.Run(tr.Name, func(t *testing.T) {
 			far := arpc.NewHandler()
+			far.SetLimits(arpc.Limits{Grace: -1})
 			called := make(chan struct{}, 10)
 			far.Handle("/pay", func(ctx *arpc.Context) { called <- struct{}{}; <-ctx.Done() })
 			accepted := make(chan net.Conn, 10)
@@ -53,6 +54,7 @@ func TestTheDeadlineOfAHookHolds(t *testing.T) {
 	for _, tr := range arpctest.Transports[1:] {
 		t.Run(tr.Name, func(t *testing.T) {
 			far := arpc.NewHandler()
+			far.SetLimits(arpc.Limits{Grace: -1})
 			var reads, before int // on the reading goroutine, until it ended
 			far.Handle("/echo", func(ctx *arpc.Context) { before = reads; echo(ctx) }, arpc.Inline)
 			ended := make(chan error, 1)

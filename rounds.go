@@ -33,6 +33,16 @@ func (r *rounds) schedule(k *keepalive, in time.Duration) {
 	}
 }
 
+// hasten has a connection looked at after a while, if it would not be sooner.
+func (r *rounds) hasten(k *keepalive, in time.Duration) {
+	r.mu.Lock()
+	late := !k.queued || k.due > time.Since(epoch)+in
+	r.mu.Unlock()
+	if late {
+		r.schedule(k, in)
+	}
+}
+
 // drop has a connection not looked at any more.
 func (r *rounds) drop(k *keepalive) {
 	r.mu.Lock()

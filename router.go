@@ -57,7 +57,7 @@ func (ctx *Context) codec() codec.Codec {
 	if ctx.route != nil && ctx.route.codec != nil { // an answer has no route
 		return ctx.route.codec
 	}
-	return ctx.conn.codec
+	return ctx.session.codec
 }
 
 // router maps methods to routes. A table is never changed once it is

@@ -11,7 +11,7 @@ import (
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
-	if ch := c.coders(); ch != nil {
+	if ch := c.session().coders(); ch != nil {
 		return c.sendCoded(ch, h, method, body, o)
 	}
 	p, err := c.out.append(h, method, body, o.onReader)
@@ -29,23 +29,23 @@ func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (e
 // sendEncoded is send for a frame that is encoded already, and never changes.
 func (c *conn) sendEncoded(frame []byte, o sendOptions) (end uint64, err error) {
 	onWire := frame
-	if ch := c.coders(); ch != nil {
+	if ch := c.session().coders(); ch != nil {
 		if onWire, err = ch.share(frame); err != nil {
 			return 0, c.uncodable(err)
 		}
 	}
-	return c.sendBytes(onWire, o, func() []byte { return frame })
+	return c.sendBytes(onWire, countedFrame(frame), o, func() []byte { return frame })
 }
 
 // sendBytes is send for the bytes of a frame as they go on the wire.
-func (c *conn) sendBytes(onWire []byte, o sendOptions, frame func() []byte) (end uint64, err error) {
-	p, err := c.out.appendEncoded(onWire, o.onReader)
+func (c *conn) sendBytes(onWire []byte, counted bool, o sendOptions, frame func() []byte) (end uint64, err error) {
+	p, err := c.out.appendEncoded(onWire, counted, o.onReader)
 	for errors.Is(err, errFull) {
 		if err = c.awaitRoom(p.room, o); err != nil {
 			c.overstock(err, frame)
 			return 0, err
 		}
-		p, err = c.out.appendEncoded(onWire, false)
+		p, err = c.out.appendEncoded(onWire, counted, false)
 	}
 	c.flush(p, o)
 	return p.end, err
@@ -55,7 +55,7 @@ func (c *conn) sendBytes(onWire []byte, o sendOptions, frame func() []byte) (end
 func (c *conn) flush(p place, o sendOptions) {
 	switch {
 	case !p.flush:
-	case o.onReader:
+	case o.onReader, o.alone:
 		c.out.flush()
 	default:
 		c.out.flushWithOthers()
@@ -65,7 +65,7 @@ func (c *conn) flush(p place, o sendOptions) {
 // overstock tells that a message was refused, if that is why.
 func (c *conn) overstock(err error, frame func() []byte) {
 	if errors.Is(err, ErrOverstock) {
-		c.handler.runMessage("overstock hook", c.handler.hooks.Load().overstock, c.client, frame)
+		c.handler.runMessage("overstock hook", c.handler.hooks.Load().overstock, c.client(), frame)
 	}
 }
 
@@ -74,6 +74,7 @@ type sendOptions struct {
 	timeout  time.Duration   // at most so long; zero does not wait
 	done     <-chan struct{} // and not after this is closed
 	ctx      context.Context // what it is sent with; nil if with none
+	alone    bool            // no other call is under way whose frame could leave with this one
 	onReader bool            // never waits for room, and leaves the flushing to the reader if it is at work
 }
 
@@ -95,6 +96,6 @@ func (c *conn) awaitRoom(room <-chan struct{}, o sendOptions) error {
 	case <-expired:
 		return ErrOverstock
 	case <-c.gone.wait():
-		return c.err()
+		return ErrDisconnected.withSent(false, c.err())
 	}
 }

@@ -1,5 +1,7 @@
 package arpc
 
+import "sync"
+
 // Source is something the outbox of a connection pulls from when the socket
 // has room: a topic that lags, a broadcast. It lets a slow connection hold a
 // place in a log instead of a copy of what it has not read.
@@ -41,13 +43,17 @@ func (c *Client) wake(s Source) {
 // FrameWriter takes the frames of a Source.
 type FrameWriter struct {
 	out     *outbox
-	batch   bool // frames share messages
-	message int  // where the message begins that is not wrapped yet
+	batch   bool     // frames share messages
+	message int      // where the message begins that is not wrapped yet
+	journal *journal // of the session; nil if it ends with the connection
 }
 
-// Append appends one whole frame; it is copied.
+// Append appends one whole frame; it is copied. A source has its own place, from
+// which it goes on after a cut, so its frames are wire.Outside: a session that
+// counted one that is not would have to end with the connection.
 func (w *FrameWriter) Append(frame []byte) {
-	if ch := w.out.conn.coders(); ch != nil {
+	w.keepOutside(frame)
+	if ch := w.out.conn.session().coders(); ch != nil {
 		w.appendCoded(ch, frame, false)
 		return
 	}
@@ -57,11 +63,18 @@ func (w *FrameWriter) Append(frame []byte) {
 // AppendShared is Append for a frame that never changes and that others get too:
 // coders transform it once for all of them.
 func (w *FrameWriter) AppendShared(frame []byte) {
-	if ch := w.out.conn.coders(); ch != nil {
+	w.keepOutside(frame)
+	if ch := w.out.conn.session().coders(); ch != nil {
 		w.appendCoded(ch, frame, true)
 		return
 	}
 	w.put(frame)
+}
+
+func (w *FrameWriter) keepOutside(frame []byte) {
+	if w.journal != nil && countedFrame(frame) {
+		w.journal.spoil()
+	}
 }
 
 // put appends a frame as it goes on the wire.
@@ -82,6 +95,17 @@ func (w *FrameWriter) endMessage() {
 	w.message = len(o.chunk)
 }
 
+// frameWriters are there because sources are behind an interface: one made for each
+// of them would be an allocation for each subscriber of a publication.
+var frameWriters = sync.Pool{New: func() any { return new(FrameWriter) }}
+
+// end is the end of a write.
+func (w *FrameWriter) end() {
+	w.endMessage()
+	*w = FrameWriter{}
+	frameWriters.Put(w)
+}
+
 // Room is how many bytes are left in this write; with none left it is full.
 func (w *FrameWriter) Room() int { return max(0, maxSourceWrite-len(w.out.chunk)) }
 
@@ -98,16 +122,17 @@ func (o *outbox) wake(s Source) (flush bool) {
 
 // fill lets woken sources append to the chunk, in turn, until it is full.
 func (o *outbox) fill(source Source) {
-	w := FrameWriter{out: o, batch: o.sharesMessages(), message: len(o.chunk)}
-	defer w.endMessage()
+	w := frameWriters.Get().(*FrameWriter)
+	*w = o.frameWriter()
+	defer w.end()
 	defer func() {
 		if v := recover(); v != nil { // it may have left half a frame
-			o.conn.logPanic("source", "", v)
+			o.conn.session().logPanic("source", "", v)
 			go o.conn.die(errInternal)
 		}
 	}()
 	for source != nil {
-		more := source.Fill(&w)
+		more := source.Fill(w)
 		source = o.nextSource(source, more, w.Room() > 0)
 	}
 }
@@ -135,8 +160,9 @@ func (o *outbox) popLocked() Source {
 	return source
 }
 
-func (o *outbox) sharesMessages() bool {
+// frameWriter is what sources append to the chunk with.
+func (o *outbox) frameWriter() FrameWriter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.batch
+	return FrameWriter{out: o, batch: o.batch, message: len(o.chunk), journal: o.journal}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/seed-fbfaa03e/arpc/codec"
 )
 
 // RouteInfo describes a route.
@@ -14,6 +16,8 @@ type RouteInfo struct {
 	Method string
 	// Mode says where it runs.
 	Mode Mode
+	// Codec is the route's own, WithCodec; nil is that of the connection.
+	Codec codec.Codec
 	// Request and Reply are the types of a typed handler, nil for another.
 	Request, Reply reflect.Type
 }
@@ -39,7 +43,7 @@ func (h *Handler) RouteOf(method string) (RouteInfo, bool) {
 }
 
 func (r *route) info() RouteInfo {
-	return RouteInfo{Method: r.method, Mode: r.mode, Request: r.request, Reply: r.reply}
+	return RouteInfo{Method: r.method, Mode: r.mode, Codec: r.codec, Request: r.request, Reply: r.reply}
 }
 
 // Route registers a handler with types: the body is decoded into a Request, and
@@ -86,7 +90,7 @@ func (ctx *Context) failure(err error) *Error {
 	if errors.As(err, &coded) {
 		return coded
 	}
-	ctx.conn.log().Error("arpc: handler failed", "method", ctx.method, "error", err)
+	ctx.session.log().Error("arpc: handler failed", "method", ctx.method, "error", err)
 	return errInternal
 }
 

@@ -13,6 +13,7 @@ type wait struct {
 	timeout  time.Duration
 	deadline time.Time
 	timer    *time.Timer
+	begun    bool // something was waited for, or sent: the clock has to be looked at
 }
 
 func newWait(timeout time.Duration, done <-chan struct{}) wait {
@@ -34,19 +35,18 @@ func (w *wait) expired() <-chan time.Time {
 	return w.timer.C
 }
 
-// endless says that nothing ends it but what is waited for.
-func (w *wait) endless() bool { return w.done == nil && w.timeout == TimeForever }
-
 // left is what remains of the timeout.
 func (w *wait) left() time.Duration {
-	if w.deadline.IsZero() {
+	if w.deadline.IsZero() || !w.begun {
 		return w.timeout
 	}
 	return max(0, time.Until(w.deadline))
 }
 
 func (w *wait) sendOptions() sendOptions {
-	return sendOptions{timeout: w.left(), done: w.done, ctx: w.ctx}
+	o := sendOptions{timeout: w.left(), done: w.done, ctx: w.ctx}
+	w.begun = true
+	return o
 }
 
 // until waits for a channel to close, of two of them, and fails if it may not
@@ -55,6 +55,7 @@ func (w *wait) until(changed, or <-chan struct{}) error {
 	if w.timeout <= 0 {
 		return ErrTimeout
 	}
+	w.begun = true
 	select {
 	case <-changed:
 		return nil

@@ -27,16 +27,16 @@ type workers struct {
 
 // job is one message, or the ordered queue of a connection if ctx is nil.
 type job struct {
-	conn *conn
-	ctx  *Context
+	session *session
+	ctx     *Context
 }
 
 func (j job) do() {
 	if j.ctx == nil {
-		j.conn.inbox.runOrdered()
+		j.session.inbox.runOrdered()
 		return
 	}
-	j.conn.inbox.runConcurrent(j.ctx)
+	j.session.inbox.runConcurrent(j.ctx)
 }
 
 // open counts a connection in.

@@ -16,6 +16,7 @@ package arpctest
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -94,10 +95,15 @@ func (l *Link) Conn() *Conn {
 	return l.conns[len(l.conns)-1]
 }
 
-// Accepted is the server's client of the newest connection, nil if there was none.
+// Accepted is the server's client of the newest connection, or the one whose session that took up; nil if there was none.
 func (l *Link) Accepted() *arpc.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, c := range slices.Backward(l.accepted) {
+		if c.State() != arpc.StateClosed { // not that of a connection that took a session up
+			return c
+		}
+	}
 	if len(l.accepted) == 0 {
 		return nil
 	}

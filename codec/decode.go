@@ -144,17 +144,8 @@ func (d *decoder) object(p *plan, v reflect.Value, depth int) bool {
 	var seen uint64
 	expected := 0
 	return d.separated('{', '}', func() bool {
-		name, ok := d.key()
-		if !ok {
-			return false
-		}
-		i := expected // most come in the order of the fields
-		if i >= len(p.fields) || p.fields[i].name != string(name) {
-			if i, ok = p.byName[string(name)]; !ok {
-				return false
-			}
-		}
-		if seen&(1<<i) != 0 {
+		i, ok := d.member(p, expected)
+		if !ok || seen&(1<<i) != 0 {
 			return false
 		}
 		seen |= 1 << i
@@ -162,6 +153,21 @@ func (d *decoder) object(p *plan, v reflect.Value, depth int) bool {
 		f := &p.fields[i]
 		return d.value(f.plan, v.Field(f.index), depth+1)
 	})
+}
+
+// member reads the name of a field and the colon behind it. Most come in the
+// order of the fields, and as they are written here.
+func (d *decoder) member(p *plan, expected int) (i int, ok bool) {
+	d.space()
+	if expected < len(p.fields) && d.word(p.fields[expected].key) {
+		return expected, true
+	}
+	name, ok := d.key()
+	if !ok {
+		return 0, false
+	}
+	i, ok = p.byName[string(name)]
+	return i, ok
 }
 
 func (d *decoder) list(p *plan, v reflect.Value, depth int) bool {

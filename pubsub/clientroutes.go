@@ -12,6 +12,7 @@ import (
 func (c *Client) mount(h *arpc.Handler) {
 	h.Handle(routePublish, c.deliver, arpc.Ordered)
 	h.HandleConnected(c.restore)
+	h.HandleResumed(c.restore)
 	h.Extend(arpc.Extension{
 		Capability: capability,
 		Routes: []arpc.ExtensionRoute{

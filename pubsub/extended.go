@@ -41,6 +41,8 @@ func (h *Hub) mountExtended(on *arpc.Handler) {
 		},
 		Subscriptions: h.cfg.maxSubscriptions,
 		Welcome:       h.welcome,
+		Paused:        h.paused,
+		Resumed:       h.resumed,
 		Refreshed: func(c *arpc.Client) {
 			ctx, cancel := h.within()
 			defer cancel()
@@ -112,8 +114,23 @@ func (h *Hub) accept(ctx context.Context, m *session, r *feed.Request) (*subscri
 	return h.subscribe(ctx, m, r, true)
 }
 
-// welcome takes the topics of a hello. "" belongs to whoever broadcasts.
+// welcome takes the topics of a hello. "" belongs to whoever broadcasts. Behind the
+// answer come the topics that the client was put into.
 func (h *Hub) welcome(c *arpc.Client, said json.RawMessage) (answer any, then func()) {
+	answer, starts := h.welcomeAll(c, said)
+	return answer, func() {
+		for _, start := range starts {
+			start()
+		}
+		if m := h.session(c); m != nil {
+			ctx, cancel := h.within()
+			defer cancel()
+			m.tellUntold(ctx)
+		}
+	}
+}
+
+func (h *Hub) welcomeAll(c *arpc.Client, said json.RawMessage) (answer any, starts []func()) {
 	var list []json.RawMessage
 	if said == nil || json.Unmarshal(said, &list) != nil {
 		return nil, nil
@@ -121,18 +138,13 @@ func (h *Hub) welcome(c *arpc.Client, said json.RawMessage) (answer any, then fu
 	ctx, cancel := h.within() // for all of them: who says hello waits
 	defer cancel()
 	answers := make([]any, len(list))
-	var starts []func()
 	for i, one := range list {
 		var start func()
 		if answers[i], start = h.welcomeOne(ctx, c, one); start != nil {
 			starts = append(starts, start)
 		}
 	}
-	return answers, func() {
-		for _, start := range starts {
-			start()
-		}
-	}
+	return answers, starts
 }
 
 func (h *Hub) welcomeOne(ctx context.Context, c *arpc.Client, said json.RawMessage) (answer any, start func()) {

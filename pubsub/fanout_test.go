@@ -37,12 +37,12 @@ const (
 
 // spreader publishes once to everybody.
 type spreader interface {
-	subscribe(b *testing.B) net.Conn
-	publish(b *testing.B)
+	subscribe(b testing.TB) net.Conn
+	publish(b testing.TB)
 	frame() int // bytes that each publication is on the wire
 }
 
-func fanout(b *testing.B, n int, open func(*testing.B) spreader) {
+func fanout(b *testing.B, n int, open func(testing.TB) spreader) {
 	s := open(b)
 	size := int64(s.frame())
 	var received atomic.Int64
@@ -89,7 +89,7 @@ type hubFanout struct {
 	payload []byte
 }
 
-func newHubFanout(b *testing.B) spreader {
+func newHubFanout(b testing.TB) spreader {
 	s := pubsub.NewServer(pubsub.Open(), pubsub.MaxSubscriptions(0))
 	web := httptest.NewServer(s.WebSocket())
 	b.Cleanup(func() {
@@ -101,7 +101,7 @@ func newHubFanout(b *testing.B) spreader {
 	return &hubFanout{s, web, make([]byte, fanoutPayload)}
 }
 
-func (f *hubFanout) subscribe(b *testing.B) net.Conn {
+func (f *hubFanout) subscribe(b testing.TB) net.Conn {
 	conn, err := ws.Dial(context.Background(), strings.Replace(f.web.URL, "http", "ws", 1), ws.DialOptions{Limits: arpc.DefaultLimits().WebSocket()})
 	if err != nil {
 		b.Fatal(err)
@@ -123,7 +123,7 @@ func (f *hubFanout) subscribe(b *testing.B) net.Conn {
 	return conn.NetConn()
 }
 
-func (f *hubFanout) publish(b *testing.B) {
+func (f *hubFanout) publish(b testing.TB) {
 	if _, err := f.hub.Publish("t", f.payload); err != nil {
 		b.Fatal(err)
 	}
@@ -148,7 +148,7 @@ type limitConn struct {
 	end  bool
 }
 
-func newLimitFanout(b *testing.B) spreader {
+func newLimitFanout(b testing.TB) spreader {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -170,7 +170,7 @@ func newLimitFanout(b *testing.B) spreader {
 
 func (f *limitFanout) frame() int { return (&hubFanout{}).frame() }
 
-func (f *limitFanout) subscribe(b *testing.B) net.Conn {
+func (f *limitFanout) subscribe(b testing.TB) net.Conn {
 	client, err := net.Dial("tcp", f.ln.Addr().String())
 	if err != nil {
 		b.Fatal(err)
@@ -209,7 +209,7 @@ func (c *limitConn) write(frame []byte) {
 	}
 }
 
-func (f *limitFanout) publish(*testing.B) {
+func (f *limitFanout) publish(testing.TB) {
 	for _, c := range f.conns {
 		c.mu.Lock()
 		c.due++

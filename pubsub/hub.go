@@ -74,6 +74,27 @@ func (h *Hub) Mount(on *arpc.Handler) {
 	on.HandleDisconnected(func(c *arpc.Client, _ error) { h.leave(c) })
 }
 
+// paused ends what a client has here with its connection: it says anew what it
+// wants when it comes back.
+func (h *Hub) paused(c *arpc.Client) {
+	h.leave(c)
+	h.mu.Lock()
+	under := h.under.Paused
+	h.mu.Unlock()
+	if under != nil {
+		under(c)
+	}
+}
+
+func (h *Hub) resumed(c *arpc.Client) {
+	h.mu.Lock()
+	under := h.under.Resumed
+	h.mu.Unlock()
+	if under != nil {
+		under(c)
+	}
+}
+
 func (h *Hub) mountedOn() *arpc.Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()

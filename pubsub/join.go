@@ -12,8 +12,8 @@ import (
 // it may, also when it asks for another place there. It is told, and gets what is
 // published, if it speaks our protocol; a base client gets the publications. One
 // that is subscribed already stays as it is. A client that reconnects has to be
-// put into its topics again, by what it asks for first: a connected hook may run
-// before hello, when every client counts as a base one, which is not told.
+// put into its topics again. A connected hook is a place for that: it may run before
+// hello, and then the client is told once that is answered, and misses nothing.
 func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...SubscribeOption) error {
 	o, err := newSubscribeOptions(topic, opts)
 	if err != nil {
@@ -26,13 +26,45 @@ func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...Su
 	if m.find(topic) != nil {
 		return nil
 	}
-	s, answer, err := m.subscribe(ctx, &o.request, manner{events: c.Capable(capability), joined: true})
+	events := c.Capable(capability)
+	s, answer, err := m.subscribe(ctx, &o.request, manner{events: events, joined: true})
 	if err != nil {
 		return err
 	}
 	s.tellJoined(answer)
 	s.start()
+	if !events && c.Capable(capability) { // hello was answered meanwhile
+		m.tellUntold(ctx)
+	}
 	return nil
+}
+
+// tellUntold tells a client that knows events of the topics that it was put into
+// before that was known. It goes on there from where it was put: what it was sent
+// since, it did not know what to do with.
+func (m *session) tellUntold(ctx context.Context) {
+	for _, old := range m.subscriptions() {
+		r := m.settle(old)
+		if r == nil {
+			continue
+		}
+		s, answer, err := m.subscribe(ctx, r, manner{events: true, joined: true, instead: old})
+		if err != nil {
+			m.client.Handler.Logger().Warn("arpc: tell of a topic", "topic", r.Topic, "client", m.client.RemoteAddr(), "error", err)
+			continue
+		}
+		s.tellJoined(answer)
+		s.start()
+	}
+}
+
+// settle is what a client is to be told of a subscription, for the one who asks first.
+func (m *session) settle(s *subscription) *feed.Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := s.untold
+	s.untold = nil
+	return r
 }
 
 // tellJoined says so before anything is pushed.

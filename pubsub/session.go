@@ -35,6 +35,10 @@ type subscription struct {
 	joined  bool      // by the server, which asks nobody
 	left    sync.Once // the room
 
+	// untold is what a client is to be told that may yet turn out to know events:
+	// where it was put. It is guarded by session.mu, nil when it is settled.
+	untold *feed.Request
+
 	// Of those who show that they are there.
 	holder  string // "" for others
 	member  string // its ID
@@ -88,8 +92,9 @@ func (h *Hub) sessionOf(c *arpc.Client) (*session, error) {
 
 // manner is how a client comes into a topic.
 type manner struct {
-	events bool // it knows them
-	joined bool // the server put it there
+	events  bool          // it knows them
+	joined  bool          // the server put it there
+	instead *subscription // it takes the place of this one, and has none without it
 }
 
 // subscribe puts the client into a topic, where it asks to be, and takes the place
@@ -108,8 +113,13 @@ func (m *session) subscribe(ctx context.Context, r *feed.Request, how manner) (*
 	if err == nil && r.Presence {
 		err = s.show(ctx, r, &answer)
 	}
+	if err == nil && how.joined && !how.events {
+		at := *r
+		at.Epoch, at.Offset, at.Last = &answer.Epoch, &answer.Offset, 0
+		s.untold = &at
+	}
 	if err == nil {
-		err = m.keep(s)
+		err = m.keep(s, how.instead)
 	}
 	if err != nil {
 		s.close()
@@ -190,13 +200,17 @@ func (m *session) admitsLocked(topic string) error {
 }
 
 // keep adds a subscription, in place of the one that the client has of the topic.
-func (m *session) keep(s *subscription) error {
+func (m *session) keep(s, instead *subscription) error {
 	m.mu.Lock()
-	if err := m.admitsLocked(s.room.name); err != nil {
+	old := m.topics[s.room.name]
+	err := m.admitsLocked(s.room.name)
+	if err == nil && instead != nil && old != instead {
+		err = errKicked // meanwhile, or it asked by itself
+	}
+	if err != nil {
 		m.mu.Unlock()
 		return err
 	}
-	old := m.topics[s.room.name]
 	m.topics[s.room.name] = s
 	m.mu.Unlock()
 	if old != nil {
@@ -287,6 +301,13 @@ func (h *Hub) leave(c *arpc.Client) {
 	m.mu.Unlock()
 	for _, s := range topics {
 		s.close()
-		h.leaving.later(s)
+	}
+	leave := func() {
+		for _, s := range topics {
+			h.leaving.later(s)
+		}
+	}
+	if !h.work(leave) { // the broker may take its time
+		leave()
 	}
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Usage: scripts/require.sh chromium|cc|nginx
+# Usage: scripts/require.sh chromium|cc|nginx|caddy
 # Prints the command that drives a system tool the tests need. On Debian and
 # Ubuntu it installs a missing one; elsewhere, or without the right to install,
 # it fails with the command that mends it.
 set -euo pipefail
 
 asks_version=--version
-tool=${1:?usage: scripts/require.sh chromium|cc|nginx}
+tool=${1:?usage: scripts/require.sh chromium|cc|nginx|caddy}
 case $tool in
   chromium)
     wanted="a Chromium for the browser tests (or set CHROMIUM to the path of one)"
@@ -31,6 +31,14 @@ case $tool in
     candidates=(nginx /usr/sbin/nginx /opt/homebrew/bin/nginx /usr/local/bin/nginx)
     elsewhere="macOS: brew install nginx; Fedora: sudo dnf install nginx; Arch: sudo pacman -S nginx"
     asks_version=-v
+    ;;
+  caddy)
+    wanted="Caddy, for the test of the page about deploying (or set CADDY_BIN to the path of one)"
+    packages=(caddy)
+    chosen=${CADDY_BIN:-}
+    candidates=(caddy)
+    elsewhere="macOS: brew install caddy; Fedora: sudo dnf install caddy; Arch: sudo pacman -S caddy"
+    asks_version=version
     ;;
   *)
     printf 'arpc: scripts/require.sh does not know %s\n' "$tool" >&2
@@ -87,8 +95,8 @@ if ! { apt update && apt install -y --no-install-recommends "${packages[@]}"; };
   exit 1
 fi
 # Debian starts a web server that it installs; a test wants only the program.
-if [[ $tool == nginx ]] && command -v systemctl >/dev/null; then
-  ${as_root[@]+"${as_root[@]}"} systemctl disable --now nginx >&2 || true
+if [[ $tool == nginx || $tool == caddy ]] && command -v systemctl >/dev/null; then
+  ${as_root[@]+"${as_root[@]}"} systemctl disable --now "$tool" >&2 || true
 fi
 find_tool || {
   printf 'arpc: apt-get installed %s, but it does not start; needed: %s.\n' "${packages[*]}" "$wanted" >&2

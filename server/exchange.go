@@ -41,9 +41,9 @@ type exchangeHello struct {
 	Token  string   `json:"token,omitempty"`
 }
 
-// exchange begins one. Its error is an *arpc.Error: no room, or who asks is not
-// let in.
-func (s *Server) exchange(ctx context.Context, r *http.Request) (*exchange, error) {
+// exchange begins one, for who a proxy says to be at address, nil without one. Its
+// error is an *arpc.Error: no room, or who asks is not let in.
+func (s *Server) exchange(ctx context.Context, r *http.Request, address net.Addr) (*exchange, error) {
 	token := bearer(r)
 	if len(token) > maxToken {
 		return nil, arpc.ErrUnauthenticated
@@ -51,7 +51,6 @@ func (s *Server) exchange(ctx context.Context, r *http.Request) (*exchange, erro
 	if err := s.letIn(); err != nil {
 		return nil, busy()
 	}
-	r, address := s.fromProxy(r)
 	if address == nil {
 		address = httpAddr(r.RemoteAddr)
 	}

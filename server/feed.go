@@ -28,7 +28,7 @@ type broadcasts struct {
 func newBroadcasts(h *arpc.Handler, history topic.Limits) *broadcasts {
 	b := &broadcasts{log: topic.NewLog(history), clients: map[*arpc.Client]*feed.Subscription{}}
 	b.log.WakeTogether(feed.Together(h))
-	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome})
+	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome, Paused: b.remove, Resumed: b.addAgain})
 	return b
 }
 
@@ -71,6 +71,15 @@ func (b *broadcasts) add(c *arpc.Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.begun {
+		b.addLocked(c)
+	}
+}
+
+// addAgain is add for a client that came back and did not say where it was.
+func (b *broadcasts) addAgain(c *arpc.Client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.begun && b.clients[c] == nil {
 		b.addLocked(c)
 	}
 }

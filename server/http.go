@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
@@ -26,9 +28,9 @@ import (
 // r.POST("/call/*method", gin.WrapH(http.StripPrefix("/call", s.HTTP()))).
 //
 // The path is the method with its slash, or else without. Methods of the protocol
-// and of topics cannot be called. Pages of other origins are refused unless
-// AllowOrigins lists them, and CORS preflights are not answered: a page has the
-// WebSocket. Who asks is found out as everywhere: HandleAuthenticate gets the
+// and of topics cannot be called, nor routes with a codec of their own that is not
+// JSON. Pages of other origins are refused unless AllowOrigins lists them; then they
+// may call, and the preflights (CORS) of their browsers are answered. Who asks is found out as everywhere: HandleAuthenticate gets the
 // request, and the bearer token of its Authorization header.
 //
 // To a handler the client behind a request lives until the answer. Its Get, Set,
@@ -59,10 +61,15 @@ type refusal struct {
 func (d *httpDoor) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if d.server.letOrigin(w, r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	if r.ContentLength != 0 { // net/http would wait for a body that nobody reads before it answers
 		w.Header().Set("Connection", "close")
 	}
-	method, refused := d.admit(r)
+	r, address := d.server.fromProxy(r)
+	method, refused := d.admit(r, address != nil)
 	if refused == nil {
 		refused = d.enter()
 	}
@@ -76,19 +83,19 @@ func (d *httpDoor) serve(w http.ResponseWriter, r *http.Request) {
 	defer func() { <-d.places }()
 	ctx, cancel := context.WithTimeout(r.Context(), d.server.cfg.httpTimeout)
 	defer cancel()
-	answer, err := d.call(ctx, w, r, method)
+	answer, err := d.call(ctx, w, r, address, method)
 	d.write(w, answer, err)
 }
 
 // admit looks at what there is of a request before its body.
-func (d *httpDoor) admit(r *http.Request) (method string, refused *refusal) {
+func (d *httpDoor) admit(r *http.Request, proxied bool) (method string, refused *refusal) {
 	refuse := func(status int, code arpc.Code, format string, args ...any) (string, *refusal) {
 		return "", &refusal{status, arpc.Errorf(code, format, args...)}
 	}
 	if r.Method != http.MethodPost {
 		return refuse(http.StatusMethodNotAllowed, arpc.CodeUnimplemented, "only POST calls a method")
 	}
-	if !d.server.checkOrigin(r) || !d.server.listed(r) && d.cross.Check(r) != nil {
+	if !d.server.checkOrigin(r, proxied) || !d.server.listed(r) && d.cross.Check(r) != nil {
 		return refuse(http.StatusForbidden, arpc.CodePermissionDenied, "not from this origin")
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
@@ -97,6 +104,9 @@ func (d *httpDoor) admit(r *http.Request) (method string, refused *refusal) {
 	method, ok := d.methodOf(r.URL.Path)
 	if !ok {
 		return refuse(http.StatusNotFound, arpc.CodeNotFound, "%s", arpc.ErrMethodNotFound.Message)
+	}
+	if route, _ := d.server.Handler.RouteOf(method); route.Codec != nil && route.Codec.Name() != codec.JSON.Name() {
+		return refuse(http.StatusUnsupportedMediaType, arpc.CodeInvalidArgument, "the bodies of %s are %s, not JSON", method, route.Codec.Name())
 	}
 	return method, nil
 }
@@ -131,8 +141,8 @@ func busy() *arpc.Error {
 }
 
 // call makes the call. Who asks is found out before the body is read.
-func (d *httpDoor) call(ctx context.Context, w http.ResponseWriter, r *http.Request, method string) (arpc.Raw, error) {
-	e, err := d.server.exchange(ctx, r)
+func (d *httpDoor) call(ctx context.Context, w http.ResponseWriter, r *http.Request, address net.Addr, method string) (arpc.Raw, error) {
+	e, err := d.server.exchange(ctx, r, address)
 	if err != nil {
 		return arpc.Raw{}, err
 	}

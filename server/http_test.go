@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/codec"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
@@ -118,6 +119,35 @@ func TestHTTPBodiesAreJSONBothWays(t *testing.T) {
 				t.Errorf("headers %v", h)
 			}
 		})
+	}
+}
+
+// fastJSON is JSON by another implementation.
+type fastJSON struct{ codec.Codec }
+
+// loud is a codec that is not JSON.
+type loud struct{ codec.Codec }
+
+func (loud) Name() string { return "loud" }
+
+func TestHTTPRefusesRoutesWithACodecThatIsNotJSON(t *testing.T) {
+	_, url := openHTTP(t, func(h *arpc.Handler) {
+		echo := func(ctx *arpc.Context) { _ = ctx.Write(map[string]string{"got": string(ctx.Body())}) }
+		h.Handle("/loud", echo, arpc.WithCodec(loud{codec.JSON}))
+		h.Handle("/fast", echo, arpc.WithCodec(fastJSON{codec.JSON}))
+		h.SetCodec(loud{codec.JSON}) // of connections, which requests are none of
+		h.Handle("/plain", echo)
+	})
+	for _, body := range []string{"{}", `"text"`, ""} {
+		got := post(t, url+"/loud", body)
+		if got.status != http.StatusUnsupportedMediaType || got.code(t) != arpc.CodeInvalidArgument || !strings.Contains(got.body, "loud, not JSON") {
+			t.Errorf("status %d, %s", got.status, got.body)
+		}
+	}
+	for _, path := range []string{"/fast", "/plain"} {
+		if got := post(t, url+path, "{}"); got.status != http.StatusOK || got.body != `{"got":"{}"}` {
+			t.Errorf("%s: status %d, %s", path, got.status, got.body)
+		}
 	}
 }
 

@@ -24,10 +24,11 @@ type config struct {
 // connection beyond it is closed, a WebSocket handshake answered with status 503.
 func MaxLoad(n int) Option { return func(c *config) { c.maxLoad = n } }
 
-// AllowOrigins lets pages of other origins open WebSockets: "https://example.org",
-// scheme, host and port exactly as browsers send them. "*" allows every page of
-// the web, which is right only where nothing depends on who asks. Without it a
-// page can reach only the host it came from.
+// AllowOrigins lets pages of other origins open WebSockets and call over HTTP, with
+// the cookies of their visitors: "https://example.org", scheme, host and port exactly
+// as browsers send them. "*" allows every page of the web, over HTTP without cookies,
+// which is right only where nothing depends on who asks. Without it a page can reach
+// only the host it came from.
 func AllowOrigins(origins ...string) Option {
 	return func(c *config) {
 		if c.origins == nil {
@@ -54,7 +55,9 @@ func BroadcastHistory(l topic.Limits) Option { return func(c *config) { c.histor
 // TrustedProxies are the addresses of the proxies in front of the server, and of
 // no one else. For WebSockets and HTTP requests that come from them the address
 // of the client is the one they wrote into X-Forwarded-For: in Client.RemoteAddr
-// and in Client.Request. By default none is trusted, because anybody can send that header.
+// and in Client.Request. Only through them does a page of another name than
+// localhost reach a server on a loopback address, unless AllowOrigins lists it.
+// By default none is trusted, because anybody can send that header.
 func TrustedProxies(proxies ...netip.Prefix) Option {
 	return func(c *config) {
 		for _, p := range proxies {

@@ -5,9 +5,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
 
@@ -184,5 +186,45 @@ func TestARealListenerOnLoopbackKnowsRebinding(t *testing.T) {
 	}
 	if got := handshake(t, h, origin("http"+strings.TrimPrefix(h.web, "ws")), "").StatusCode; got != http.StatusSwitchingProtocols {
 		t.Errorf("its own page: status %d", got)
+	}
+}
+
+// A proxy on the same machine passes the name that the browser asked for. It is
+// believed when the proxy is, and has said for whom it speaks.
+func TestATrustedProxyMayPassItsNameToLoopback(t *testing.T) {
+	trusted := []server.Option{server.TrustedProxies(netip.MustParsePrefix("127.0.0.1/32"))}
+	for name, tt := range map[string]struct {
+		opts              []server.Option
+		origin, forwarded string
+		in                bool
+	}{
+		"trusted":              {trusted, "https://app.example", "203.0.113.7", true},
+		"a page of elsewhere":  {trusted, "https://evil.example", "203.0.113.7", false},
+		"says not for whom":    {trusted, "https://app.example", "", false},
+		"not trusted":          {nil, "https://app.example", "203.0.113.7", false},
+		"it comes from no one": {nil, "https://app.example", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, url := openHTTP(t, func(h *arpc.Handler) {
+				h.SetLogger(quiet)
+				h.Handle("/m", func(ctx *arpc.Context) { _ = ctx.Write(nil) })
+			}, tt.opts...)
+			header := http.Header{"Origin": {tt.origin}}
+			if tt.forwarded != "" {
+				header.Set("X-Forwarded-For", tt.forwarded)
+			}
+			upgraded, called := http.StatusForbidden, http.StatusForbidden
+			if tt.in {
+				upgraded, called = http.StatusSwitchingProtocols, http.StatusOK
+			}
+			if got := handshakeAt(t, facing(t, s, loopback), header, "app.example").StatusCode; got != upgraded {
+				t.Errorf("WebSocket: status %d, want %d", got, upgraded)
+			}
+			r := postRequest(t, url+"/m", "{}", header)
+			r.Host = "app.example"
+			if got := do(t, r).status; got != called {
+				t.Errorf("HTTP: status %d, want %d", got, called)
+			}
+		})
 	}
 }

@@ -127,7 +127,7 @@ func (s *Server) letIn() error {
 	switch {
 	case s.closed:
 		return ErrClosed
-	case s.cfg.maxLoad > 0 && s.load >= s.cfg.maxLoad:
+	case s.cfg.maxLoad > 0 && s.load-s.Handler.Parked() >= s.cfg.maxLoad:
 		return fmt.Errorf("%d connections, limit %d", s.load, s.cfg.maxLoad)
 	}
 	s.load++

@@ -200,11 +200,14 @@ func TestShutdownLetsAnswersLeave(t *testing.T) {
 	})
 }
 
+// atOnce has clients known that have not said a word.
+func atOnce(s *server.Server) { s.Handler.SetLimits(arpc.Limits{Grace: -1}) }
+
 // TestNobodySlipsInDuringShutdown: whoever is accepted while it begins is gone
 // when it returns.
 func TestNobodySlipsInDuringShutdown(t *testing.T) {
 	for range 20 {
-		h := open(t, nil)
+		h := open(t, atOnce)
 		var knocking sync.WaitGroup
 		var over atomic.Bool
 		for _, door := range doors {

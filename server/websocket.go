@@ -26,7 +26,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	conn, err := ws.Upgrade(w, r, ws.UpgradeOptions{
 		Limits:           limits.WebSocket(),
 		HandshakeTimeout: limits.Handshake,
-		CheckOrigin:      s.checkOrigin,
+		CheckOrigin:      func(r *http.Request) bool { return s.checkOrigin(r, address != nil) },
 		Subprotocols:     s.cfg.subprotocols,
 	})
 	if err != nil {
@@ -39,12 +39,13 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 }
 
 // checkOrigin keeps pages of other sites out. A request without Origin is not
-// a browser's and is let in.
-func (s *Server) checkOrigin(r *http.Request) bool {
+// a browser's and is let in. What a trusted proxy passed on came to a name of the
+// proxy's, on whatever address that reaches us.
+func (s *Server) checkOrigin(r *http.Request, proxied bool) bool {
 	if r.Header.Get("Origin") == "" || s.listed(r) {
 		return true
 	}
-	return ws.SameOrigin(r) && !rebound(r)
+	return ws.SameOrigin(r) && (proxied || !rebound(r))
 }
 
 // listed reports whether a request is of an origin that AllowOrigins names.

@@ -142,33 +142,37 @@ func (d *Decoder) Next() (f Frame, ok bool, err error) {
 	if d.err != nil {
 		return Frame{}, false, d.err
 	}
-	f, ok, d.err = d.next()
-	return f, ok, d.err
+	if d.end-d.start < HeaderLen {
+		return Frame{}, false, nil
+	}
+	if ok, err = d.next(&f); err != nil {
+		d.err = err
+		return Frame{}, false, err
+	}
+	return f, ok, nil
 }
 
-func (d *Decoder) next() (f Frame, ok bool, err error) {
+// next takes a frame of which there is a header.
+func (d *Decoder) next(f *Frame) (ok bool, err error) {
 	unread := d.buf[d.start:d.end]
-	if len(unread) < HeaderLen {
-		return Frame{}, false, nil
+	f.Header = ParseHeader(unread)
+	if f.BodyLen > d.limit {
+		return false, &FrameError{Reason: BodyTooLong, Got: uint64(f.BodyLen), Limit: uint64(d.limit)}
 	}
-	h := ParseHeader(unread)
-	if h.BodyLen > d.limit {
-		return Frame{}, false, &FrameError{Reason: BodyTooLong, Got: uint64(h.BodyLen), Limit: uint64(d.limit)}
-	}
-	if h.Coders == 0 {
-		if err := h.check(); err != nil {
-			return Frame{}, false, err
+	if f.Coders == 0 {
+		if err := f.check(); err != nil {
+			return false, err
 		}
 	}
-	size := HeaderLen + int(h.BodyLen)
+	size := HeaderLen + int(f.BodyLen)
 	if len(unread) < size {
-		return Frame{}, false, nil
+		return false, nil
 	}
 	d.start += size
-	raw := unread[:size:size]
-	if h.Coders != 0 {
-		return Frame{Header: h, Raw: raw}, true, nil
+	f.Raw = unread[:size:size]
+	if f.Coders != 0 {
+		return true, nil
 	}
-	f, err = split(h, raw)
-	return f, err == nil, err
+	err = f.split()
+	return err == nil, err
 }

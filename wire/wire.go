@@ -196,17 +196,21 @@ func Split(raw []byte) (Frame, error) {
 	if err := h.check(); err != nil {
 		return Frame{}, err
 	}
-	return split(h, raw)
-}
-
-// split cuts raw, whose header h passed its checks, into method and body.
-func split(h Header, raw []byte) (Frame, error) {
-	bodyAt := HeaderLen + int(h.MethodLen)
-	f := Frame{Header: h, Method: raw[HeaderLen:bodyAt:bodyAt], Body: raw[bodyAt:], Raw: raw}
-	if !utf8.Valid(f.Method) {
-		return Frame{}, &FrameError{Reason: MethodNotUTF8}
+	f := Frame{Header: h, Raw: raw}
+	if err := f.split(); err != nil {
+		return Frame{}, err
 	}
 	return f, nil
+}
+
+// split cuts Raw, whose header passed its checks, into method and body.
+func (f *Frame) split() error {
+	bodyAt := HeaderLen + int(f.MethodLen)
+	f.Method, f.Body = f.Raw[HeaderLen:bodyAt:bodyAt], f.Raw[bodyAt:]
+	if !utf8.Valid(f.Method) {
+		return &FrameError{Reason: MethodNotUTF8}
+	}
+	return nil
 }
 
 // Append appends a whole frame to dst. BodyLen and MethodLen are set from

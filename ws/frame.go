@@ -12,7 +12,6 @@ func IsClose(frame []byte) bool { return len(frame) > 0 && frame[0] == finClose 
 const (
 	finBinary = 0x80 | 2
 	finClose  = 0x80 | 8
-	finPing   = 0x80 | 9
 
 	maskBit       = 0x80
 	maxHeader     = 14
@@ -27,11 +26,6 @@ func (c *Conn) AppendMessage(dst, payload []byte) []byte {
 // Wrap makes one binary message of buf[start:], in place, and returns buf.
 func (c *Conn) Wrap(buf []byte, start int) []byte {
 	return c.wrap(buf, start, finBinary)
-}
-
-// AppendPing appends a ping without payload.
-func (c *Conn) AppendPing(dst []byte) []byte {
-	return c.wrap(dst, len(dst), finPing)
 }
 
 // AppendClose appends a close frame. A reason over 123 bytes is cut, between

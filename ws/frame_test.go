@@ -167,24 +167,6 @@ func TestCloseFramesAreUnderstood(t *testing.T) {
 	}
 }
 
-func TestPingsAreAnsweredByOtherImplementations(t *testing.T) {
-	ours, theirs := pairs[0].open(t, ws.Limits{})
-	var got []string
-	theirs.(gorillaPeer).conn.SetPingHandler(func(payload string) error {
-		got = append(got, payload)
-		return nil
-	})
-	if _, err := ours.NetConn().Write(ours.AppendMessage(ours.AppendPing(nil), []byte("behind it"))); err != nil {
-		t.Fatal(err)
-	}
-	if _, payload, err := theirs.read(); err != nil || string(payload) != "behind it" {
-		t.Fatalf("got %q, %v", payload, err)
-	}
-	if len(got) != 1 || got[0] != "" {
-		t.Errorf("pings %q", got)
-	}
-}
-
 // FuzzWrap holds the round trip through gorilla's reader, in both roles, for
 // any bytes behind any other bytes.
 func FuzzWrap(f *testing.F) {

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -25,6 +26,7 @@ func Load(args []string) error {
 	connections := flags.Int("connections", 8, "how many connections")
 	callers := flags.Int("callers", 10, "calls in flight on each")
 	rate := flags.Int("rate", 0, "calls a second in all; 0 makes as many as answers come")
+	profile := flags.String("profile", "", "write a CPU profile to this `file`")
 	_ = flags.Parse(args) // it exits instead
 	c, err := contender.Named(flags.Arg(0))
 	if err != nil {
@@ -42,9 +44,14 @@ func Load(args []string) error {
 	if err != nil {
 		return err
 	}
-	return control.Obey(os.Stdin, os.Stdout, control.Ready{}, func(c control.Command) (any, error) {
+	stop, err := startProfile(*profile)
+	if err != nil {
+		return err
+	}
+	err = control.Obey(os.Stdin, os.Stdout, control.Ready{}, func(c control.Command) (any, error) {
 		return run(time.Duration(c.Seconds * float64(time.Second)))
 	})
+	return errors.Join(err, stop())
 }
 
 // loopOf opens the connections and says what is to be done on them.

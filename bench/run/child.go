@@ -83,7 +83,7 @@ func (c *child) kill() {
 type programs struct {
 	self string // this program
 	root string // of the project
-	// profiles is where servers leave CPU profiles; "" is nowhere.
+	// profiles is where servers and loads leave CPU profiles; "" is nowhere.
 	profiles string
 }
 
@@ -121,10 +121,11 @@ func (p programs) load(ctx context.Context, who party, l load, to control.Ready)
 	case who.load != nil:
 		return p.node(ctx, append(slices.Clone(who.load), to.Address, size, connections, callers))
 	}
-	return p.command(ctx, []string{
-		"load", "-size", size, "-connections", connections, "-callers", callers,
-		"-rate", strconv.Itoa(l.rate), who.name, to.Address,
-	})
+	args := []string{"load", "-size", size, "-connections", connections, "-callers", callers, "-rate", strconv.Itoa(l.rate)}
+	if p.profiles != "" {
+		args = append(args, "-profile", filepath.Join(p.profiles, "load-"+profileOf(who, l)))
+	}
+	return p.command(ctx, append(args, who.name, to.Address))
 }
 
 func (p programs) command(ctx context.Context, args []string) *exec.Cmd {

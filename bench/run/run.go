@@ -59,7 +59,7 @@ func parse(args []string) settings {
 	flags.Float64Var(&s.warmup, "warmup", 1, "`seconds` of calls before it that do not count")
 	flags.StringVar(&s.only, "only", "", "measure only contenders that match this `pattern`, and write nothing")
 	flags.StringVar(&s.loads, "loads", "", "measure only loads that match this `pattern`, and write nothing")
-	flags.BoolVar(&s.profile, "profile", false, "leave CPU profiles of the Go servers in bench/results, and write nothing else")
+	flags.BoolVar(&s.profile, "profile", false, "leave CPU profiles of the servers and loads in Go in bench/results, and write nothing else")
 	_ = flags.Parse(args) // it exits instead
 	return s
 }

@@ -1,17 +1,16 @@
 package msgpack_test
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"math"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/codec/msgpack"
+	"github.com/seed-fbfaa03e/arpc/internal/codectest"
 )
 
 type order struct {
@@ -21,30 +20,15 @@ type order struct {
 }
 
 func TestValuesComeBack(t *testing.T) {
-	for _, v := range []any{
+	codectest.ComeBack(
+		t, msgpack.Codec,
 		true, "Ada",
 		[]byte{0, 255},
 		int64(math.MinInt64), uint64(math.MaxUint64), 1.5,
 		order{ID: math.MaxUint64, Image: []byte("png"), Note: "é"},
 		map[string]any{"a": int64(1), "b": []any{"x", nil}},
 		time.Unix(1700000000, 5).UTC(),
-	} {
-		body, err := msgpack.Codec.Append([]byte("before"), v)
-		if err != nil || !bytes.HasPrefix(body, []byte("before")) {
-			t.Fatalf("%T: %q, %v", v, body, err)
-		}
-		back := reflect.New(reflect.TypeOf(v))
-		if err := msgpack.Codec.Unmarshal(body[len("before"):], back.Interface()); err != nil {
-			t.Errorf("%T: %v", v, err)
-		}
-		got := back.Elem().Interface()
-		if at, ok := got.(time.Time); ok {
-			got = at.UTC()
-		}
-		if !reflect.DeepEqual(got, v) {
-			t.Errorf("got %#v, want %#v", got, v)
-		}
-	}
+	)
 }
 
 func TestFieldsHaveTheirJSONNames(t *testing.T) {
@@ -54,15 +38,10 @@ func TestFieldsHaveTheirJSONNames(t *testing.T) {
 	}
 }
 
-func TestTheBufferIsLeftAloneOnFailure(t *testing.T) {
-	got, err := msgpack.Codec.Append([]byte("before"), []any{1, make(chan int)})
-	if err == nil || string(got) != "before" {
-		t.Errorf("%q, %v", got, err)
-	}
-}
+func TestTheBufferIsLeftAloneOnFailure(t *testing.T) { codectest.LeavesTheBuffer(t, msgpack.Codec) }
 
 func TestHostileInputIsRefused(t *testing.T) {
-	for name, tt := range map[string]struct{ body, want string }{
+	codectest.Refuses(t, msgpack.Codec, map[string]codectest.Hostile{
 		"nothing":                 {"", "behind the end"},
 		"half a number":           {"cf0000", "behind the end"},
 		"half a length":           {"db0000", "behind the end"},
@@ -75,45 +54,16 @@ func TestHostileInputIsRefused(t *testing.T) {
 		"an array one level over": {strings.Repeat("91", 65) + "c0", "levels deep"},
 		"a million arrays":        {strings.Repeat("91", 1<<20) + "c0", "levels deep"},
 		"a million maps":          {strings.Repeat("81a161", 1<<20) + "c0", "levels deep"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			body, err := hex.DecodeString(tt.body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, into := range []any{new(any), new([]order), new(map[string]any), new([]string)} {
-				if err := msgpack.Codec.Unmarshal(body, into); err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("%T: %v, want %q", into, err, tt.want)
-				}
-			}
-		})
-	}
+	}, new(any), new([]order), new(map[string]any), new([]string))
 	body, _ := hex.DecodeString(strings.Repeat("91", 64) + "c0")
 	if err := msgpack.Codec.Unmarshal(body, new(any)); err != nil {
 		t.Errorf("64 levels: %v", err)
 	}
 }
 
-// What passes the check must not panic, nor take memory that its size does not
-// explain; what was decoded can be encoded.
 func FuzzUnmarshal(f *testing.F) {
-	for _, v := range []any{nil, "x", []any{1, -1, 1e9, []byte("b")}, map[string]any{"a": []string{"b"}}, order{}, time.Now()} {
-		body, err := msgpack.Codec.Append(nil, v)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(body)
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var v any
-		if msgpack.Codec.Unmarshal(body, &v) == nil {
-			if _, err := msgpack.Codec.Append(nil, v); err != nil {
-				t.Errorf("%#v: %v", v, err)
-			}
-		}
-		_ = msgpack.Codec.Unmarshal(body, new(order))
-		_ = msgpack.Codec.Unmarshal(body, new([]order))
-	})
+	seeds := []any{nil, "x", []any{1, -1, 1e9, []byte("b")}, map[string]any{"a": []string{"b"}}, order{}, time.Now()}
+	codectest.Fuzz(f, msgpack.Codec, seeds, new(order), new([]order))
 }
 
 func Example() {

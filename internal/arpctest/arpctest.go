@@ -96,17 +96,27 @@ func EachWay(t *testing.T, setup func(far *arpc.Handler), test func(t *testing.T
 		for name, hello := range map[string]arpc.HelloMode{"extended": arpc.HelloRequire, "base": arpc.HelloNever} {
 			t.Run(tr.Name+"/"+name+"/dialed", func(t *testing.T) {
 				far := arpc.NewHandler()
+				endWithConnection(far, hello)
 				setup(far)
 				dialed, _ := tr.Connect(t, arpc.NewHandler(), far, arpc.WithHello(hello))
 				test(t, dialed)
 			})
 			t.Run(tr.Name+"/"+name+"/accepted", func(t *testing.T) {
-				far := arpc.NewHandler()
+				far, near := arpc.NewHandler(), arpc.NewHandler()
+				endWithConnection(near, hello)
 				setup(far)
-				_, accepted := tr.Connect(t, far, arpc.NewHandler(), arpc.WithHello(hello))
+				_, accepted := tr.Connect(t, far, near, arpc.WithHello(hello))
 				test(t, accepted)
 			})
 		}
+	}
+}
+
+// endWithConnection spares those who say no hello the moment in which a server
+// waits for one.
+func endWithConnection(accepting *arpc.Handler, hello arpc.HelloMode) {
+	if hello == arpc.HelloNever {
+		accepting.SetLimits(arpc.Limits{Grace: -1})
 	}
 }
 

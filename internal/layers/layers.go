@@ -77,11 +77,14 @@ var rooms = []room{
 
 	// Test support: it may look at everything, and only tests may look at it.
 	{path: "internal/arpctest", layer: 6, leaf: true},
+	{path: "internal/codectest", layer: 6, leaf: true},
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
 	{path: "internal/mixed", layer: 6, leaf: true},
+	{path: "internal/cuts", layer: 6, leaf: true},
+	{path: "internal/sessions", layer: 6, leaf: true},
 	{path: "arpctest", layer: 6, leaf: true},
 }
 

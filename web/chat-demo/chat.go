@@ -179,6 +179,7 @@ func chatOptions() []pubsub.Option {
 		pubsub.Authorize(authorize),
 		pubsub.Topics(keep),
 		pubsub.Keys(24*time.Hour, 10_000),
+		pubsub.PublishRoute("/publish"), // for those who only post
 	}
 }
 

@@ -295,7 +295,7 @@ func TestHealthcheck(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	tests := map[string]int{"-help": exitOK, "-nonsense": exitUsage, "stray": exitUsage, "-rate=0": exitUsage}
+	tests := map[string]int{"-help": exitOK, "-nonsense": exitUsage, "stray": exitUsage, "-rate=0": exitUsage, "-ping=0": exitUsage, "-proxy=nginx": exitUsage}
 	for arg, want := range tests {
 		status, stderr := runToEnd(t, arg)
 		if status != want || !strings.Contains(stderr, "-healthcheck") {

@@ -16,6 +16,7 @@ func playground(h *arpc.Handler) {
 	h.Handle("/echo", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) })
 	h.HandleStream("/echo", echoStream)
 	h.Handle("/hello", hello)
+	h.Handle("/address", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Client.RemoteAddr().String()) })
 	h.Handle("/call-back", callBack)
 	h.Handle("/sleep", sleep)
 }

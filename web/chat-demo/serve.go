@@ -13,8 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/bolt"
+	"github.com/seed-fbfaa03e/arpc/server"
 )
 
 // How long what is in flight may take when the demo ends.
@@ -42,7 +44,7 @@ func serve(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	web := newWebServer(page, topics.WebSocket())
+	web := newWebServer(page, topics.WebSocket(), http.StripPrefix("/call", topics.HTTP()))
 	fmt.Fprintf(stdout, "arpc chat demo: http://%s\n", reachable(cfg.httpAddr, httpListener))
 	fmt.Fprintf(stdout, "raw TCP: %s\n", reachable(cfg.tcpAddr, tcpListener))
 
@@ -70,7 +72,9 @@ func newTopics(cfg config) (*pubsub.Server, error) {
 		}
 		opts = append(opts, pubsub.WithBroker(kept))
 	}
-	topics := pubsub.NewServer(opts...)
+	topics := &pubsub.Server{Server: server.New(server.TrustedProxies(cfg.proxies...)), Hub: pubsub.NewHub(opts...)}
+	topics.Handler.SetLimits(arpc.Limits{Ping: cfg.ping})
+	topics.Hub.Mount(topics.Handler)
 	playground(topics.Handler)
 	if err := mountChat(topics, cfg.rate); err != nil {
 		topics.Hub.Close()

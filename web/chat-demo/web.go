@@ -27,12 +27,12 @@ var contentSecurityPolicy = strings.Join([]string{
 	"trusted-types 'none'",
 }, "; ")
 
-// newWebServer returns the HTTP side: the page, its health and the WebSocket
-// door. Each phase of a request has its deadline; the door sets its own once
-// the connection is upgraded.
-func newWebServer(page []file, webSocket http.Handler) *http.Server {
+// newWebServer returns the HTTP side: the page, its health, the WebSocket door and
+// the one for calls. Each phase of a request has its deadline; the doors set their
+// own, once a connection is upgraded or a call begins.
+func newWebServer(page []file, webSocket, calls http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           newRouter(page, webSocket),
+		Handler:           newRouter(page, webSocket, calls),
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -42,10 +42,10 @@ func newWebServer(page []file, webSocket http.Handler) *http.Server {
 	}
 }
 
-func newRouter(page []file, webSocket http.Handler) http.Handler {
+func newRouter(page []file, webSocket, calls http.Handler) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	// Nobody stands in front: a forwarded address is a claim of the caller's.
+	// Gin looks at nobody's address: the doors know which proxy to believe.
 	_ = router.SetTrustedProxies(nil) // fails for addresses only
 	router.HandleMethodNotAllowed = true
 	router.Use(gin.CustomRecoveryWithWriter(nil, answerPanic), setSecurityHeaders)
@@ -58,6 +58,7 @@ func newRouter(page []file, webSocket http.Handler) http.Handler {
 		c.JSON(http.StatusOK, gin.H{"status": "ok"})
 	})
 	router.GET("/ws", gin.WrapH(webSocket))
+	router.POST("/call/*method", gin.WrapH(calls))
 	return router
 }
 

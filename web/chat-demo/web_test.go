@@ -9,7 +9,8 @@ import (
 	"testing/fstest"
 )
 
-// testRouter serves a small page; its WebSocket door panics.
+// testRouter serves a small page; its WebSocket door panics, the one for calls
+// tells the path.
 func testRouter(t *testing.T) http.Handler {
 	t.Helper()
 	page, err := loadPage(fstest.MapFS{
@@ -21,7 +22,9 @@ func testRouter(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRouter(page, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("at the door") }))
+	webSocket := func(http.ResponseWriter, *http.Request) { panic("at the door") }
+	calls := func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Type", "x"+r.URL.Path) }
+	return newRouter(page, http.HandlerFunc(webSocket), http.HandlerFunc(calls))
 }
 
 func request(router http.Handler, method, path string, header http.Header) *http.Response {
@@ -47,6 +50,8 @@ func TestRouter(t *testing.T) {
 		{http.MethodGet, "/.gitignore", http.StatusNotFound, "text/plain"},
 		{http.MethodGet, "/../main.go", http.StatusNotFound, "text/plain"},
 		{http.MethodPost, "/", http.StatusMethodNotAllowed, "text/plain"},
+		{http.MethodPost, "/call/chat/enter", http.StatusOK, "x/call/chat/enter"},
+		{http.MethodGet, "/call/chat/enter", http.StatusMethodNotAllowed, "text/plain"},
 		{http.MethodGet, "/ws", http.StatusInternalServerError, ""},
 	}
 	for _, tt := range tests {

@@ -1,7 +1,15 @@
 import type { Conn, Pipe } from "./conn.ts";
 import type { Engine, Part } from "./engine.ts";
 import { isPromise } from "./handler.ts";
-import { CMD_MASK, CMD_PING, CMD_PONG, decodeFrame, type Frame, MAX_CODED_EXTRA } from "./wire.ts";
+import {
+  type Carried,
+  CMD_MASK,
+  CMD_PING,
+  CMD_PONG,
+  decodeFrame,
+  type Frame,
+  MAX_CODED_EXTRA,
+} from "./wire.ts";
 
 /**
  * Transforms whole frames: header, method and body. Each has a bit of the header's `coders` byte,
@@ -25,8 +33,9 @@ export interface Coder {
   /**
    * Gives the frame as it was before. Must not change `frame`.
    * @param limit most bytes of method and body the result may have.
+   * @param carried takes what handlers find in `ctx.carried`.
    */
-  decode(frame: Uint8Array, limit: number): Uint8Array | Promise<Uint8Array>;
+  decode(frame: Uint8Array, limit: number, carried?: Carried): Uint8Array | Promise<Uint8Array>;
 }
 
 /** A client whose frames may be transformed. */
@@ -68,14 +77,14 @@ function createPipe(
     return answer ? Array.isArray(known) && known.includes(name) : conn.isReady && !agreedOnly;
   };
   // Pings and pongs are never coded, and answered whatever waits to be decoded.
-  const isPlain = (cmd: number): boolean => {
+  const isPlain = (cmd = 0): boolean => {
     const command = cmd & CMD_MASK;
     return coders.length === 0 || command === CMD_PING || command === CMD_PONG;
   };
   return {
     bits: () => bitsOf(coders),
     outward(frame) {
-      if (isPlain(frame[5] ?? 0)) {
+      if (isPlain(frame[5])) {
         send(frame, frame);
         return;
       }
@@ -95,12 +104,12 @@ function createPipe(
         const missing = bitsOf(coders.filter(({ always }) => always)) & ~bits;
         if (missing) throw new Error(`coders ${missing} missing`);
         if (!bits) return frame;
-        // What the coders in front of it added is still there.
-        const most = limit + MAX_CODED_EXTRA;
-        const bytes = through(body, used, (input, coder) => coder.decode(input, most));
-        return isPromise(bytes)
-          ? bytes.then((plain) => decodeFrame(plain, limit))
-          : decodeFrame(bytes, limit);
+        const carried: Carried = {};
+        const bytes = through(body, used, (input, coder) =>
+          // What the coders in front of it added is still there.
+          coder.decode(input, limit + MAX_CODED_EXTRA, carried),
+        );
+        return behind(bytes, (plain) => ({ ...decodeFrame(plain, limit), carried }));
       }, take);
     },
     drained: (then) => into.put(() => undefined, then),
@@ -121,11 +130,15 @@ function through(
   coders: readonly Coder[],
   step: (bytes: Uint8Array, coder: Coder) => Coded,
 ): Coded {
-  return coders.reduce<Coded>(
-    (bytes, coder) =>
-      isPromise(bytes) ? bytes.then((each) => step(each, coder)) : step(bytes, coder),
-    frame,
-  );
+  return coders.reduce<Coded>((bytes, coder) => behind(bytes, (each) => step(each, coder)), frame);
+}
+
+/** What `next` makes of a value, at once if that is there. */
+function behind<T, R>(
+  value: T | PromiseLike<T>,
+  next: (value: T) => R | PromiseLike<R>,
+): R | PromiseLike<R> {
+  return isPromise(value) ? value.then(next) : next(value);
 }
 
 /** A queue of values that take time to be made. */

@@ -1,5 +1,5 @@
 import type { Conn } from "./conn.ts";
-import { type Frame, type Kind, kindOf } from "./wire.ts";
+import { type Carried, type Frame, type Kind, kindOf } from "./wire.ts";
 
 /** A request or a notify of the peer, from its arrival until it is handled. */
 export interface Job {
@@ -21,6 +21,8 @@ export interface Context<Request = unknown> {
   readonly body: Request;
   /** What the peer said the body is; 0 if it did not say. */
   readonly kind: Kind;
+  /** What the coders of the peer sent along, such as the caller's `trace`. */
+  readonly carried: Readonly<Carried>;
   /** Whether nobody waits for a reply. */
   readonly isNotify: boolean;
   /**
@@ -43,6 +45,7 @@ export function contextOf(job: Job, body: unknown): Context {
     method: frame.method,
     body,
     kind: kindOf(frame.flag),
+    carried: frame.carried ?? {},
     isNotify,
     reply: undefined,
     get signal() {

@@ -40,7 +40,7 @@ export type {
 } from "./options.ts";
 export type { Socket, SocketConstructor } from "./socket.ts";
 export type { TokenProvider } from "./token.ts";
-export type { Frame, Kind } from "./wire.ts";
+export type { Carried, Frame, Kind } from "./wire.ts";
 
 /**
  * Makes a client without sessions, topics, streams and coders and lets it dial, as `connect` of `arpc-js`

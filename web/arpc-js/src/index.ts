@@ -48,4 +48,4 @@ export type {
   SubscriptionState,
 } from "./subscription.ts";
 export type { TokenProvider } from "./token.ts";
-export type { Frame, Kind } from "./wire.ts";
+export type { Carried, Frame, Kind } from "./wire.ts";

@@ -3,6 +3,7 @@
  * notifies, byte for byte as the Go package `coder/trace`.
  *
  *     client.useCoder(trace({ current: () => tracer.traceparent() }));
+ *     client.handle("/work", ({ body, carried }) => work(body, carried.trace));
  *
  * @module
  */
@@ -31,7 +32,10 @@ export interface TraceOptions {
    * encoded: while `call` or `notify` runs if there is a connection, and later otherwise.
    */
   readonly current?: () => string | undefined;
-  /** Takes the `traceparent` of a request or notify of the peer, and its method, before its handler. */
+  /**
+   * Takes the `traceparent` of a request or notify of the peer, and its method, before its handler,
+   * which has it as `ctx.carried.trace`.
+   */
   readonly received?: (traceparent: string, method: string) => void;
 }
 
@@ -55,7 +59,7 @@ export function trace({ current, received }: TraceOptions): Coder {
       new DataView(coded.buffer).setUint16(coded.length - TAIL, text.length + TAIL);
       return coded;
     },
-    decode(frame, limit): Uint8Array {
+    decode(frame, limit, carried): Uint8Array {
       const added = new DataView(frame.buffer, frame.byteOffset, frame.length);
       const length = frame.length < TAIL ? 0 : added.getUint16(frame.length - TAIL);
       const end = frame.length - length;
@@ -65,6 +69,7 @@ export function trace({ current, received }: TraceOptions): Coder {
       if (end - HEADER_LENGTH > limit) throw new FrameError("body_too_long");
       const parent = text.slice(NAME.length);
       if (TRACEPARENT.test(parent)) {
+        if (carried) carried.trace = parent;
         const method = HEADER_LENGTH + (frame[7] ?? 0);
         received?.(parent, decodeText(frame.subarray(HEADER_LENGTH, Math.min(method, end))));
       }

@@ -52,6 +52,13 @@ export const KIND_TEXT = 1;
 export const KIND_BYTES = 2;
 export const KIND_VALUE = 3;
 
+/** What coders found in a frame for its handler, by name. */
+export interface Carried {
+  /** The caller's `traceparent`, if the coder `trace` took one from the frame. */
+  trace?: string;
+  [name: string]: unknown;
+}
+
 /**
  * One frame. A decoded frame's `body` is a view of the bytes it came in: copy it to keep it, drop
  * it to let those go.
@@ -72,6 +79,8 @@ export interface Frame {
    * nothing else means anything.
    */
   readonly coders?: number;
+  /** What its coders found in it. */
+  carried?: Readonly<Carried>;
 }
 
 /** A frame to be sent: what is left out is zero or empty. */

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import type { Coder } from "../src/index.ts";
+import { trace } from "../src/trace.ts";
 import {
   decodeFrame,
   decodeText,
@@ -119,6 +120,37 @@ describe("a coder both ends list", () => {
     expect(await replies).toEqual([1, 2, 3, 4]);
     await vi.waitFor(() => expect(heard).toEqual(["last"]));
   });
+});
+
+it("what coders find in a frame is told with it to who handles it", async () => {
+  const server = await startRawServer();
+  const client = open(server);
+  const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const tracing = trace({ current: () => parent });
+  const pad = slowPad();
+  const tagging: Coder = {
+    ...pad,
+    decode(frame, limit, carried = {}) {
+      carried["tag"] = frame.at(-1);
+      return pad.decode(frame, limit);
+    },
+  };
+  client.useCoder(tracing);
+  client.useCoder(tagging);
+  const heard: unknown[] = [];
+  client.use(async (ctx, next) => {
+    heard.push(ctx.carried);
+    await next();
+  });
+  client.handle("/n", (ctx) => void heard.push(ctx.body, ctx.carried.trace));
+  const peer = await server.peer();
+  await greet(peer, ["trace", "pad"]);
+  const coded = await tracing.encode(encodeFrame(notify("/n", "traced", 1 << 4)));
+  peer.send(await pad.encode(coded));
+  peer.send(encodeFrame(notify("/n", "plain", 1 << 4)));
+  await vi.waitFor(() =>
+    expect(heard).toEqual([{ tag: 0, trace: parent }, "traced", parent, {}, "plain", undefined]),
+  );
 });
 
 it("a coder the server does not list is not used", async () => {

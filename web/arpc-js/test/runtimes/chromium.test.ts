@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build as esbuild } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { build as vite } from "vite";
-import { afterAll, beforeAll, describe, inject } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { expectAllToHold, modules, type Result, tablePath } from "./scenarios.ts";
 import { type GoServer, startGoServer } from "./server.ts";
 
@@ -135,4 +135,22 @@ describe.each(ways)("$name", ({ path, play }) => {
   }
 
   expectAllToHold(() => (played ??= playOnce()));
+});
+
+/** What a page that came from this host hears when it posts to 127.0.0.1. */
+async function posted(host: string): Promise<string> {
+  const page = await browser.newPage();
+  const { port } = new URL(server.url);
+  await page.goto(`http://${host}:${port}/table.json`);
+  return page.evaluate<string>(`fetch("${server.url}/call/echo", {
+    method: "POST",
+    credentials: "include",
+    headers: { "Content-Type": "application/json", Authorization: "Bearer x", Traceparent: "x" },
+    body: '{"count":14}',
+  }).then((answer) => answer.text(), (error) => error.name)`);
+}
+
+test("a call over HTTP from a page of another origin", async () => {
+  expect(await posted("localhost")).toBe('{"count":14}');
+  expect(await posted("evil.localhost")).toBe("TypeError");
 });

@@ -1,0 +1,214 @@
+package sessions_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/server"
+)
+
+// told is what a child says of itself.
+type told struct {
+	Address    string
+	Clients    int
+	Parked     int
+	Goroutines int
+}
+
+// serve is the server in a process of its own: it says where it listens, and for
+// each line that it reads how it is, after it gave back what memory it does not use.
+// The first line is how long it keeps sessions.
+func serve(in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	lines.Scan()
+	grace, err := time.ParseDuration(lines.Text())
+	if err != nil {
+		return fmt.Errorf("read the grace period: %w", err)
+	}
+	s := server.New()
+	s.Handler.SetLimits(arpc.Limits{Grace: grace})
+	s.Handler.Handle("/run", func(ctx *arpc.Context) { _ = ctx.Write("ran") }) // a lost session is seen otherwise
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	go func() { _ = s.Serve(listener) }() // until the process ends
+	say := json.NewEncoder(out)
+	for {
+		parked := 0
+		s.ForEach(func(c *arpc.Client) {
+			if c.State() == arpc.StateWaiting {
+				parked++
+			}
+		})
+		debug.FreeOSMemory()
+		err := say.Encode(told{Address: listener.Addr().String(), Clients: len(s.Clients()), Parked: parked, Goroutines: runtime.NumGoroutine()})
+		if err != nil || !lines.Scan() {
+			return err
+		}
+	}
+}
+
+// child is a server in another process.
+type child struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *json.Decoder
+	told
+}
+
+func startChild(t *testing.T, grace time.Duration) *child {
+	t.Helper()
+	c := &child{t: t, cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), serveEnv+"=1")
+	c.cmd.Stderr = os.Stderr
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out = json.NewDecoder(out)
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.in.Close() // which ends it
+		if err := c.cmd.Wait(); err != nil {
+			t.Errorf("child: %v", err)
+		}
+	})
+	c.ask(grace.String())
+	return c
+}
+
+// ask has the child say how it is.
+func (c *child) ask(line string) told {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		c.t.Fatalf("ask the child: %v", err)
+	}
+	if err := c.out.Decode(&c.told); err != nil {
+		c.t.Fatalf("the child says: %v", err)
+	}
+	return c.told
+}
+
+// await asks until something holds.
+func (c *child) await(what string, limit time.Duration, holds func(told) bool) {
+	c.t.Helper()
+	for end := time.Now().Add(limit); !holds(c.ask("")); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("%s: not within %v, %+v", what, limit, c.told)
+		}
+	}
+}
+
+// resident is the child's resident memory in bytes, as the system has it.
+func (c *child) resident() int {
+	c.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	c.t.Fatal("no VmRSS in /proc")
+	return 0
+}
+
+// visit has n peers connect, make a call each, and lose their connections, some at
+// a time. They come from as many addresses as the limits want.
+func (c *child) visit(n int, caps []string) {
+	c.t.Helper()
+	const together = 16
+	perAddress := arpc.DefaultLimits().ParkedPerAddress
+	var all sync.WaitGroup
+	for k := range together {
+		all.Go(func() {
+			for i := k; i < n; i += together {
+				if err := c.visitOnce(i/perAddress, caps); err != nil {
+					c.t.Errorf("visitor %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (c *child) visitOnce(from int, caps []string) error {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+from))}, Timeout: arpctest.Wait}
+	conn, err := d.Dial("tcp", c.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(arpctest.Wait)); err != nil {
+		return err
+	}
+	p := &peer{Conn: conn, t: c.t}
+	if _, err := p.tryGreet(greeting{Caps: caps}); err != nil {
+		return err
+	}
+	if err := p.tryWrite(frame{cmd: cmdConfirm}, request(1, "/run", "a")); err != nil {
+		return err
+	}
+	_, err = p.tryRead()
+	return err
+}
+
+// TestParkedMemory: what a session costs that waits for its client with an answer
+// that was not confirmed, and that nothing is left of any after the grace period.
+func TestParkedMemory(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("memory is seen from outside where there is /proc")
+	}
+	sessions, grace := scaled(10_000), 5*time.Second
+	if whole {
+		grace = time.Minute
+	}
+	c := startChild(t, grace)
+	c.visit(sessions, caps[:len(caps)-1]) // so that what the first ones need is there
+	c.await("those without sessions are gone", time.Minute, func(s told) bool { return s.Clients == 0 })
+	before, goroutines := c.resident(), c.Goroutines
+	began := time.Now()
+	c.visit(sessions, caps)
+	c.await("all are parked", grace, func(s told) bool { return s.Parked == sessions })
+	each := (c.resident() - before) / sessions
+	figure(t, "parked_sessions", sessions)
+	figure(t, "parked_bytes_each", each)
+	figure(t, "parked_seconds", time.Since(began).Seconds())
+	if c.Goroutines > goroutines+sessions/10 {
+		t.Errorf("%d goroutines, %d before", c.Goroutines, goroutines)
+	}
+	if each > 16<<10 {
+		t.Errorf("a parked session costs %d bytes", each)
+	}
+	c.await("nothing is left", grace+time.Minute, func(s told) bool { return s.Clients == 0 && s.Goroutines <= goroutines })
+	figure(t, "parked_bytes_left_each", (c.resident()-before)/sessions)
+}

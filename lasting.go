@@ -1,0 +1,236 @@
+package arpc
+
+import (
+	"container/list"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-fbfaa03e/arpc/wire"
+)
+
+// What is confirmed without waiting for silence.
+const (
+	confirmFrames = 256
+	confirmBytes  = 64 << 10
+)
+
+// confirmAfter is how long nothing that counts came, when the rest is confirmed.
+const confirmAfter = time.Second
+
+// lasting is what makes a session one that outlives its connection: what the two
+// ends counted, and what is kept to be sent again.
+type lasting struct {
+	journal   journal
+	received  atomic.Uint64 // frames that were handed to dispatch; written by the reader
+	told      atomic.Uint64 // of them, those that the peer was told of
+	confirmed atomic.Uint64 // frames of ours that the peer told of; written by the reader
+	untold    int           // bytes received since; owned by the reader
+	grace     time.Duration // for which the session is kept without a connection
+
+	// Of the side that accepted, which gives tickets; id never changes, and the
+	// others are guarded by session.mu.
+	id      string
+	coders  byte // that hello came to; never changes
+	tickets tickets
+	state   lastingState
+	changed chan struct{} // closed when state does; nil if nobody waits
+	doomed  error         // why it is to end, whatever becomes of its connection
+
+	// Of the side that dialed.
+	ticket string      // shown to take the session up; owned by whoever dials, and the reader
+	expiry *time.Timer // gives up; guarded by session.mu
+
+	// Guarded by sessions.mu.
+	place, byIdentity, byAddress *list.Element
+	identity, address            string
+	since                        time.Time // when it was parked
+}
+
+// lastingState is where a lasting session is on the side that accepted.
+type lastingState int
+
+const (
+	connected lastingState = iota
+	parked
+	resuming // a connection is about to take it up
+	lost
+)
+
+func newLasting(l *Limits, grace time.Duration) *lasting {
+	s := &lasting{grace: grace}
+	s.journal.limit, s.journal.first = l.Journal, 1
+	return s
+}
+
+// errReplaced ends a connection whose session another one takes up.
+var errReplaced = &Error{Code: CodeUnavailable, Message: "the session is taken up by another connection"}
+
+// survives says whether a lasting session outlives a connection that ended for a
+// reason: what the network did to it, and not what either end decided.
+func survives(cause error) bool {
+	if errors.Is(cause, errReplaced) || errors.Is(cause, errDeaf) || errors.Is(cause, errAttempt) {
+		return true
+	}
+	var network net.Error
+	switch CloseReason(cause) {
+	case ClosedByPeer, ClosedByReset, ClosedBySilence, ClosedBySlowness:
+		return true
+	case ClosedByError:
+		return errors.As(cause, &network) // and not an error of a hook
+	}
+	return false
+}
+
+// count counts a frame of the peer that is about to be dispatched.
+func (c *conn) count(s *session, f *wire.Frame) {
+	if !counted(f.Header) {
+		return
+	}
+	l := s.lasting.Load()
+	n := l.received.Add(1)
+	l.untold += wire.HeaderLen + int(f.BodyLen)
+	switch told := l.told.Load(); {
+	case n-told >= confirmFrames || l.untold >= confirmBytes:
+		l.untold = 0
+		c.confirm(l)
+	case n-told == 1:
+		c.life.confirmSoon()
+	}
+}
+
+// confirm tells the peer what was received, if that is new. It leaves with what is
+// sent next, or when the reader has handled what it read.
+func (c *conn) confirm(l *lasting) {
+	if n := l.received.Load(); l.told.Swap(n) != n {
+		c.sendConfirm(n)
+	}
+}
+
+func (c *conn) sendConfirm(n uint64) {
+	_, _ = c.send(wire.Header{Cmd: wire.Confirm, Seq: n}, "", nil, sendOptions{onReader: true}) // a lost connection is told of elsewhere
+}
+
+// receiveConfirm drops what the peer has.
+func (c *conn) receiveConfirm(f *wire.Frame) error {
+	s := c.session()
+	l := s.lasting.Load()
+	if l == nil {
+		return nil
+	}
+	if !l.journal.confirm(f.Seq) {
+		return Errorf(CodeInvalidArgument, "%d frames confirmed, more than were sent", f.Seq)
+	}
+	l.confirmed.Store(max(f.Seq, l.confirmed.Load()))
+	if s.client.accepted() {
+		s.ticketArrived()
+	}
+	s.inbox.resume()
+	return nil
+}
+
+// pong answers a ping, and confirms.
+func (c *conn) pong(f *wire.Frame) error {
+	if l := c.session().lasting.Load(); l != nil {
+		c.confirm(l)
+	}
+	return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
+}
+
+// park keeps a session whose connection ended, if it is one that lasts. It runs on
+// the goroutine that read the connection: nothing more is dispatched.
+func (s *session) park(c *conn, cause error, last left) bool {
+	l := s.lasting.Load()
+	if l == nil || !survives(cause) {
+		return false
+	}
+	l.journal.leftUpTo(last.counted)
+	if s.client.accepted() {
+		s.pausedFor()
+	}
+	s.mu.Lock()
+	fresh := !s.client.accepted() && !s.introduced.Load() // an attempt that came to nothing
+	if s.cause != nil || l.doomed != nil || fresh {
+		s.mu.Unlock()
+		return false
+	}
+	s.now.Store(nil)
+	s.setLastingLocked(l, parked)
+	if !s.client.accepted() {
+		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
+	}
+	s.mu.Unlock()
+	s.inbox.dropOutside()
+	s.client.pending.fail(cause, last.frame, c)
+	s.client.paused(s, c, cause)
+	if s.client.accepted() {
+		s.handler.sessions.park(s, l, host(s.client.from(c)))
+	}
+	return true
+}
+
+func (s *session) setLastingLocked(l *lasting, state lastingState) {
+	l.state = state
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+	if l.expiry != nil {
+		l.expiry.Stop()
+		l.expiry = nil
+	}
+}
+
+// errExpired is why sessions end that nobody took up in time.
+var errExpired = &Error{Code: CodeUnavailable, Message: "the session was not taken up in time"}
+
+// terminate ends a session, whether it has a connection or not.
+func (s *session) terminate(cause error) {
+	l := s.lasting.Load()
+	s.mu.Lock()
+	c := s.now.Load()
+	if l != nil && l.doomed == nil {
+		l.doomed = cause
+	}
+	ends := c == nil && l != nil && l.state == parked && s.cause == nil
+	if ends {
+		s.setLastingLocked(l, lost)
+	}
+	s.mu.Unlock()
+	switch {
+	case ends:
+		s.lose(cause)
+	case c != nil:
+		c.shut(cause)
+	}
+}
+
+// expire ends a session that is still parked.
+func (s *session) expire(cause error) {
+	l := s.lasting.Load()
+	s.mu.Lock()
+	ends := l.state == parked && s.cause == nil
+	if ends {
+		s.setLastingLocked(l, lost)
+	}
+	s.mu.Unlock()
+	if ends {
+		s.lose(cause)
+	}
+}
+
+// lose is the end of a session that has no connection.
+func (s *session) lose(cause error) {
+	s.finish(nil, cause, left{})
+	s.handler.workers.close()
+}
+
+// connect makes a connection the one of the session, and returns why it is to end
+// at once, if it is. It is called by the reader of the connection.
+func (s *session) connect(c *conn, l *lasting) (doomed error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setLastingLocked(l, connected)
+	return l.doomed
+}
