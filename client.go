@@ -165,7 +165,9 @@ func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
 // paused is called when a connection of a session that goes on was lost.
 func (c *Client) paused(s *session, cn *conn, err error) {
 	c.mu.Lock()
-	c.parked = s
+	if !s.gone.happened() { // or finish has unparked it
+		c.parked = s
+	}
 	c.mu.Unlock()
 	if !c.accepted() {
 		c.dialer.stopRefresh()

@@ -86,12 +86,12 @@ func (s *session) end(err error) {
 // finish tells everybody who waits for the peer that the session is over. It is
 // called once, after the last connection, c, or without one between two.
 func (s *session) finish(c *conn, cause error, last left) {
+	s.end(cause)
 	number := last.frame
 	if l := s.lasting.Load(); l != nil {
 		number = max(last.counted, l.journal.end())
 		s.client.unpark(s)
 	}
-	s.end(cause)
 	s.client.pending.fail(cause, number, s)
 	if c != nil {
 		s.client.pending.fail(cause, last.frame, c)
