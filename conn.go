@@ -21,7 +21,7 @@ import (
 type conn struct {
 	handler *Handler
 	limits  *Limits                 // shared, never changed
-	number  uint64                  // of the connections of the handler, in the order in which they came
+	arrived time.Time               // when it was accepted, before any upgrade
 	owner   atomic.Pointer[session] // the one it began with, or the one it takes up
 
 	raw net.Conn  // what is written to, by the outbox alone
@@ -61,7 +61,7 @@ type conn struct {
 
 func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	s := newSession(c, h)
-	cn := &conn{handler: h, limits: s.limits, raw: nc, in: nc, number: h.sessions.numbers.Add(1)}
+	cn := &conn{handler: h, limits: s.limits, raw: nc, in: nc}
 	cn.owner.Store(s)
 	cn.out.conn = cn
 	cn.life.conn = cn

@@ -101,13 +101,13 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 // is read after the one that followed it.
 func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error) {
 	s.mu.Lock()
-	if c.number < l.newest {
+	if c.arrived.Before(l.newest) {
 		s.mu.Unlock()
 		return false, errOlder
 	}
 	good = l.tickets.present(shown)
 	if good {
-		l.newest = c.number
+		l.newest = c.arrived
 	}
 	s.mu.Unlock()
 	if !good {
@@ -130,7 +130,7 @@ func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
-		if c.number < l.newest {
+		if c.arrived.Before(l.newest) {
 			s.mu.Unlock()
 			return false, errOlder
 		}

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +14,6 @@ const maxForgotten = 1024
 // sessions are those that clients of a Handler may take up again: by id, and those
 // without a connection in the order in which they lost it.
 type sessions struct {
-	numbers atomic.Uint64 // of connections, in the order in which they came
-
 	mu         sync.Mutex // taken before session.mu, never under it
 	all        map[string]*session
 	waiting    *list.List            // of parked sessions, the oldest first
