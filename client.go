@@ -78,6 +78,9 @@ type Accepted struct {
 	// RemoteAddr is the peer's address, if it is not that of the connection:
 	// behind a proxy.
 	RemoteAddr net.Addr
+	// Arrived is when the connection was accepted, before any upgrade; zero is now.
+	// Of two that ask for one session, the one that arrived later has it.
+	Arrived time.Time
 	// Codec is the codec of values on this connection; nil is the Handler's.
 	Codec codec.Codec
 	// Detached says that the peer takes answers and nothing else. What is sent to
@@ -99,6 +102,9 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request, c.remote, c.detached, c.quiet = a.Request, a.RemoteAddr, a.Detached, true
 	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
+	if cn.arrived = a.Arrived; a.Arrived.IsZero() {
+		cn.arrived = time.Now()
+	}
 	if a.Codec != nil {
 		cn.session().codec = a.Codec
 	}

@@ -21,6 +21,7 @@ import (
 type conn struct {
 	handler *Handler
 	limits  *Limits                 // shared, never changed
+	arrived time.Time               // when it was accepted, before any upgrade
 	owner   atomic.Pointer[session] // the one it began with, or the one it takes up
 
 	raw net.Conn  // what is written to, by the outbox alone

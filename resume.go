@@ -39,6 +39,7 @@ const fenceLinger = 50 * time.Millisecond
 
 var (
 	errFence     = &Error{Code: CodeUnavailable, Message: "the session is still busy with its last connection"}
+	errOlder     = &Error{Code: CodeUnavailable, Message: "a newer connection asked for the session"}
 	errForged    = &Error{Code: CodeInvalidArgument, Message: "received: not what this session sent"}
 	errDiffers   = &Error{Code: CodeInvalidArgument, Message: "a session keeps the capabilities, coders and codec that it began with"}
 	errReplayed  = &Error{Code: CodePermissionDenied, Message: "a ticket of the session was shown twice"}
@@ -68,18 +69,20 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		return nil, reasonIdentity, nil
 	}
 	l := s.lasting.Load()
-	if !s.takes(l, shown) {
-		return nil, reasonUnknown, nil
+	if good, err := s.takes(c, l, shown); !good {
+		return nil, reasonUnknown, err
 	}
 	if capability(s.agreed.Load()) != agreed|capExtended || l.coders != coders || s.codec.Name() != c.session().codec.Name() {
 		return nil, "", errDiffers
 	}
-	if taken, err := s.fence(l); !taken {
+	if taken, err := s.fence(c, l); !taken {
 		return nil, reasonUnknown, err
 	}
-	if !s.takes(l, shown) { // the last connection may have confirmed it meanwhile, and it is to be good for another attempt
+	// The last connection may have confirmed it meanwhile, and it is to be good for
+	// another attempt.
+	if good, err := s.takes(c, l, shown); !good {
 		s.release(l)
-		return nil, reasonUnknown, nil
+		return nil, reasonUnknown, err
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
@@ -94,15 +97,23 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 }
 
 // takes says whether a ticket is good for a session. Who shows another one has a
-// copy, which is the end of it.
-func (s *session) takes(l *lasting, shown secret) bool {
+// copy, which is the end of it: unless that is the client itself, in an attempt that
+// is read after the one that followed it.
+func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error) {
 	s.mu.Lock()
-	good := l.tickets.present(shown)
+	if c.arrived.Before(l.newest) {
+		s.mu.Unlock()
+		return false, errOlder
+	}
+	good = l.tickets.present(shown)
+	if good {
+		l.newest = c.arrived
+	}
 	s.mu.Unlock()
 	if !good {
 		s.terminate(errReplayed)
 	}
-	return good
+	return good, nil
 }
 
 func sameIdentity(a, b *Identity) bool {
@@ -114,11 +125,15 @@ func sameIdentity(a, b *Identity) bool {
 
 // fence takes a session for a connection that is to take it up: when it returns
 // true, nothing of the last one is dispatched any more, and nobody else takes it.
-func (s *session) fence(l *lasting) (taken bool, err error) {
+func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 	patience := time.NewTimer(fencePatience)
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
+		if c.arrived.Before(l.newest) {
+			s.mu.Unlock()
+			return false, errOlder
+		}
 		if l.state == parked && s.cause == nil && l.doomed == nil {
 			s.setLastingLocked(l, resuming)
 			s.mu.Unlock()
