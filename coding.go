@@ -14,7 +14,7 @@ import (
 // that it has to keep before coders ran and after.
 const maxCodedExtra = 256
 
-// coding is what a connection does with coders. It has none where its Handler
+// coding is what a session does with coders. It has none where its Handler
 // has no coders.
 type coding struct {
 	set  *coderSet
@@ -68,7 +68,7 @@ func (s *session) commonCoders(names []string) (agreed byte, common []string) {
 	return agreed, s.coding.set.namesOf(agreed)
 }
 
-// useCoders makes coders that were agreed to those of this connection.
+// useCoders makes coders that were agreed to those of this session.
 func (s *session) useCoders(agreed byte) {
 	if s.coding != nil {
 		s.coding.use(agreed)
