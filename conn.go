@@ -64,6 +64,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn := &conn{handler: h, limits: s.limits, raw: nc, in: nc}
 	cn.owner.Store(s)
 	cn.out.conn = cn
+	cn.out.late = newLateCoders(s.coding)
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
 		cn.ws, cn.raw = w, w.NetConn()

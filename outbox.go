@@ -50,6 +50,7 @@ type outbox struct {
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
 	journal  *journal      // keeps what a session counts; nil where it ends with the connection
 	numbers  numbers       // of the frames that journal was given
+	late     *lateCoders   // run when frames leave; nil where there are none, and never changed
 
 	moved atomic.Uint64 // bytes that left
 
@@ -127,6 +128,7 @@ func (o *outbox) appendControl(frame []byte, wrapped bool) error {
 	o.buf = append(o.buf, frame...)
 	if wrapped {
 		o.message = len(o.buf)
+		o.asIsLocked(start)
 		o.frames++
 		o.watchLocked()
 	} else {
@@ -208,7 +210,7 @@ func (o *outbox) wrapLocked(start int) (number uint64) {
 // where the transport has messages: in one of its own, or with others.
 func (o *outbox) inMessageLocked(start int) {
 	switch {
-	case o.conn.ws == nil:
+	case o.conn.ws == nil || o.waitsLocked():
 	case !o.batch:
 		o.buf = o.conn.ws.Wrap(o.buf, start)
 	case len(o.buf)-o.message >= maxMessage:
@@ -231,6 +233,9 @@ func (o *outbox) serve(answer []byte, batch bool, j *journal, received uint64, b
 		o.wrapLocked(start)
 	}
 	o.batchLocked(batch)
+	if o.late != nil {
+		o.codeLateLocked(o.late.agreed)
+	}
 	if j == nil {
 		return nil
 	}
@@ -263,7 +268,7 @@ func (o *outbox) watchLocked() {
 
 // endMessageLocked wraps the frames that share a message.
 func (o *outbox) endMessageLocked() {
-	if o.batch && len(o.buf) > o.message {
+	if o.batch && len(o.buf) > o.message && !o.waitsLocked() {
 		o.buf = o.conn.ws.Wrap(o.buf, o.message)
 	}
 	o.message = len(o.buf)
@@ -406,7 +411,7 @@ func (o *outbox) next() bool {
 		if eased {
 			o.conn.session().inbox.resume()
 		}
-		if source != nil {
+		if source != nil || more && o.late != nil {
 			o.fill(source)
 		}
 		if !more {
@@ -448,6 +453,7 @@ func (o *outbox) swapLocked() {
 		spare = nil
 	}
 	o.endMessageLocked()
+	o.late.takeLocked(o.buf)
 	o.chunk, o.buf, o.off, o.message = o.buf, spare, 0, 0
 	o.held, o.inChunk, o.frames = len(o.chunk), o.frames, 0
 	o.before, o.taken = o.taken, o.appended
@@ -492,8 +498,10 @@ func (o *outbox) close(lastWords []byte) {
 		return
 	}
 	o.endMessageLocked()
+	start := len(o.buf)
 	o.buf = append(o.buf, lastWords...)
 	o.message = len(o.buf)
+	o.asIsLocked(start)
 	o.finish, o.ready = true, nil
 	o.detachLocked()
 	if o.takeRoleLocked() {
