@@ -47,7 +47,6 @@ var (
 	errAttempt   = &Error{Code: CodeUnavailable, Message: "the attempt to connect failed"}
 	errNewLogin  = &Error{Code: CodePermissionDenied, Message: "the session is somebody else's"}
 	errUnknown   = &Error{Code: CodeUnavailable, Message: "the server does not know the session any more"}
-	errImpolite  = &Error{Code: CodeUnavailable, Message: "the server refused the session"}
 	lostByReason = map[string]*Error{reasonExpired: errExpired, reasonGap: errGap, reasonIdentity: errNewLogin}
 )
 
