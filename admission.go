@@ -133,6 +133,14 @@ func (c *conn) introduce() {
 	c.session().introduce()
 }
 
+// wasSomebody says whether those are told of a connection that ended who want to
+// know. One that the network cut before it said a word may have come to take a
+// session up.
+func (c *conn) wasSomebody(cause error) bool {
+	silent := c.limits.lasts() && c.life.frames.Load() == 0 && survives(cause)
+	return c.admitted.Load() && !silent
+}
+
 func (s *session) introduce() {
 	if !s.introduced.Swap(true) {
 		s.client.admit()

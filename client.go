@@ -112,6 +112,7 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
+	c.Handler.arrivals.came()
 	c.speak()
 	if c.connected != nil {
 		c.connected(c)
@@ -136,8 +137,8 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		c.dialer.ended(s, cn, err)
 		return
 	}
-	if cn != nil && cn.admitted.Load() {
-		s.introduce() // it may not have said a word
+	if cn != nil && cn.wasSomebody(err) {
+		s.introduce()
 	}
 	c.speak()
 	c.close(err, s.introduced.Load())
@@ -147,6 +148,7 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 func (c *Client) close(err error, known bool) {
 	c.setState(StateClosed, nil, err)
 	if known {
+		c.Handler.arrivals.went()
 		c.ended(err)
 	}
 	c.hooks.add(func() {
@@ -346,16 +348,16 @@ func (c *Client) notify(w wait, method string, v any) error {
 	}
 	defer b.free()
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, b.b); err != nil {
+		if err := s.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
-		_, err = cn.send(h, method, b.b, w.sendOptions())
-		if err == nil || !cn.lostWith(err) || c.accepted() {
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | s.requestFlags(b.kind)} // as the original does
+		_, err = s.send(h, method, b.b, w.sendOptions())
+		if err == nil || !s.lostWith(err) || c.accepted() {
 			return err
 		}
 	}
@@ -368,11 +370,11 @@ func (c *Client) notify(w wait, method string, v any) error {
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(&w)
+	s, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
-	_, err = cn.sendEncoded(m.frame, w.sendOptions())
+	_, err = s.sendEncoded(m.frame, w.sendOptions())
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // that it has to keep before coders ran and after.
 const maxCodedExtra = 256
 
-// coding is what a connection does with coders. It has none where its Handler
+// coding is what a session does with coders. It has none where its Handler
 // has no coders.
 type coding struct {
 	set  *coderSet
@@ -68,7 +68,7 @@ func (s *session) commonCoders(names []string) (agreed byte, common []string) {
 	return agreed, s.coding.set.namesOf(agreed)
 }
 
-// useCoders makes coders that were agreed to those of this connection.
+// useCoders makes coders that were agreed to those of this session.
 func (s *session) useCoders(agreed byte) {
 	if s.coding != nil {
 		s.coding.use(agreed)
@@ -235,8 +235,15 @@ func (w *FrameWriter) appendCoded(ch *chain, frame []byte, shared bool) {
 
 func (w *FrameWriter) appendUnless(err error, coded []byte) {
 	if err != nil {
-		go func() { _ = w.out.conn.uncodable(err) }() // we are among its writers
+		w.fail(err)
 		return
 	}
 	w.put(coded)
+}
+
+// fail ends the connection because a frame cannot be coded: beside its writers, of
+// which this is one.
+func (w *FrameWriter) fail(err error) {
+	c := w.out.conn // w is soon another's
+	go func() { _ = c.uncodable(err) }()
 }

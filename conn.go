@@ -137,6 +137,7 @@ func (c *conn) readLoop() {
 // but handlers.
 func (c *conn) over(err error) {
 	defer c.ended.happens()
+	c.session().publish()
 	c.shut(err)
 	<-c.gone.wait()
 	c.life.stop()
@@ -182,6 +183,7 @@ func (c *conn) read() error {
 		if err := c.dispatchAll(c.frames); err != nil {
 			return err
 		}
+		c.session().publish()
 		if err != nil {
 			return err
 		}

@@ -214,11 +214,11 @@ func (c *conn) acceptHello(f *wire.Frame) (hello, error) {
 // is a base peer it returns errBase, and errDeaf where nothing came back.
 func (c *conn) greet(token string, w *wait) error {
 	client, own := c.client(), c.session()
-	s, _, err := client.pending.add(noLimit, c)
+	at, _, err := client.pending.add(noLimit, c)
 	if err != nil {
 		return err
 	}
-	defer client.pending.remove(s)
+	defer client.pending.remove(at)
 	caps := everyCapability
 	if !c.limits.lasts() {
 		caps &^= capResume
@@ -235,13 +235,13 @@ func (c *conn) greet(token string, w *wait) error {
 	if err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
-	c.helloSeq.Store(s.seq)
-	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: s.seq}
+	c.helloSeq.Store(at.seq)
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: at.seq}
 	if _, err := c.send(h, methodHello, body, w.sendOptions()); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
 	select {
-	case a := <-s.answers:
+	case a := <-at.answers:
 		if a.lost != nil {
 			return fmt.Errorf("say hello: %w", a.lost)
 		}

@@ -23,7 +23,8 @@ const confirmAfter = time.Second
 // ends counted, and what is kept to be sent again.
 type lasting struct {
 	journal   journal
-	received  atomic.Uint64 // frames that were handed to dispatch; written by the reader
+	counted   uint64        // frames that were handed to dispatch; owned by the reader
+	received  atomic.Uint64 // the same, as of when the reader last had nothing to handle
 	told      atomic.Uint64 // of them, those that the peer was told of
 	confirmed atomic.Uint64 // frames of ours that the peer told of; written by the reader
 	untold    int           // bytes received since; owned by the reader
@@ -89,14 +90,29 @@ func (c *conn) count(s *session, f *wire.Frame) {
 		return
 	}
 	l := s.lasting.Load()
-	n := l.received.Add(1)
+	l.counted++
 	l.untold += wire.HeaderLen + int(f.BodyLen)
-	switch told := l.told.Load(); {
-	case n-told >= confirmFrames || l.untold >= confirmBytes:
+	switch untold := l.counted - l.told.Load(); {
+	case untold >= confirmFrames || l.untold >= confirmBytes:
 		l.untold = 0
+		l.publish()
 		c.confirm(l)
-	case n-told == 1:
+	case untold == 1:
 		c.life.confirmSoon()
+	}
+}
+
+// publish says what was received to those who do not read the connection. It is
+// called by the reader.
+func (s *session) publish() {
+	if l := s.lasting.Load(); l != nil {
+		l.publish()
+	}
+}
+
+func (l *lasting) publish() {
+	if l.received.Load() != l.counted {
+		l.received.Store(l.counted)
 	}
 }
 
@@ -133,6 +149,7 @@ func (c *conn) receiveConfirm(f *wire.Frame) error {
 // pong answers a ping, and confirms.
 func (c *conn) pong(f *wire.Frame) error {
 	if l := c.session().lasting.Load(); l != nil {
+		l.publish()
 		c.confirm(l)
 	}
 	return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)

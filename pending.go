@@ -15,7 +15,7 @@ import (
 const slotBits = 16
 
 // answer is what a call waits for: an answer of the peer, or the end of the
-// connection, with the number of the last frame that may have left on it.
+// session, with the number of the last frame of it that may have left.
 type answer struct {
 	flags   wire.Flags
 	expired bool // there is none, and the time is over

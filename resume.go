@@ -68,11 +68,7 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		return nil, reasonIdentity, nil
 	}
 	l := s.lasting.Load()
-	s.mu.Lock()
-	good := l.tickets.present(shown)
-	s.mu.Unlock()
-	if !good {
-		s.terminate(errReplayed)
+	if !s.takes(l, shown) {
 		return nil, reasonUnknown, nil
 	}
 	if capability(s.agreed.Load()) != agreed|capExtended || l.coders != coders || s.codec.Name() != c.session().codec.Name() {
@@ -80,6 +76,10 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	}
 	if taken, err := s.fence(l); !taken {
 		return nil, reasonUnknown, err
+	}
+	if !s.takes(l, shown) { // the last connection may have confirmed it meanwhile, and it is to be good for another attempt
+		s.release(l)
+		return nil, reasonUnknown, nil
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
@@ -91,6 +91,18 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		return nil, reasonGap, nil
 	}
 	return s, "", nil
+}
+
+// takes says whether a ticket is good for a session. Who shows another one has a
+// copy, which is the end of it.
+func (s *session) takes(l *lasting, shown secret) bool {
+	s.mu.Lock()
+	good := l.tickets.present(shown)
+	s.mu.Unlock()
+	if !good {
+		s.terminate(errReplayed)
+	}
+	return good
 }
 
 func sameIdentity(a, b *Identity) bool {

@@ -32,14 +32,15 @@ type chaos struct {
 	accepting hooks
 	armed     atomic.Bool
 	cuts      atomic.Int64 // planned ones
-	number    atomic.Int64 // of sessions at the server
+	here      atomic.Int64 // sessions at the server
+	gone      atomic.Int64 // and those that ended
 	working   sync.WaitGroup
 	over      chan struct{} // closed when nothing new is begun
 }
 
-// longest is the most bytes of a connection before its cut, either way. Most have
-// fewer, and some are cut in their hello.
-const longest = 1 << 14
+// How many bytes of a connection get through before it is cut, either way, at most:
+// powers of 2, of which the small ones are within hello.
+const shortest, longest = 6, 15
 
 func newChaos(t *testing.T, quota int) *chaos {
 	x := &chaos{
@@ -50,10 +51,14 @@ func newChaos(t *testing.T, quota int) *chaos {
 	h := x.server.Handler
 	x.routes(h)
 	x.accepting.watch(h)
-	h.HandleConnected(func(c *arpc.Client) {
-		name := fmt.Sprint("s", x.number.Add(1))
-		x.working.Add(1)
-		go func() { defer x.working.Done(); x.work(name, c) }()
+	h.Handle("/here", func(ctx *arpc.Context) {
+		c, name := ctx.Client, fmt.Sprint("s", x.here.Add(1))
+		c.OnDisconnected(func(c *arpc.Client) {
+			x.gone.Add(1)
+			x.complain("the session of %s ended: %v", name, c.Err())
+		})
+		x.working.Go(func() { x.work(name, c) })
+		x.write(ctx, "here")
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,8 +95,8 @@ func (x *chaos) cut(random *rand.Rand) *cuts.Cut {
 	if !x.armed.Load() || x.cuts.Add(1) > x.quota+int64(len(doors)) {
 		return nil
 	}
-	after := random.Int64N(1 << random.IntN(15)) // short ones as often as long ones
-	return &cuts.Cut{Way: ways[random.IntN(2)], After: min(after, longest), Reset: random.IntN(2) == 0}
+	after := random.Int64N(1 << (shortest + random.IntN(longest-shortest+1))) // of each order as many
+	return &cuts.Cut{Way: ways[random.IntN(2)], After: after, Reset: random.IntN(2) == 0}
 }
 
 // isOver reports whether there is to be nothing new, because there was enough or
@@ -163,6 +168,7 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 	h := arpc.NewHandler()
 	x.routes(h)
 	x.client.watch(h)
+	h.HandleDisconnected(func(_ *arpc.Client, err error) { x.complain("the session of c%d ended: %v", i, err) })
 	address := []string{"tcp://", "ws://"}[i%2] + x.doors[i%2].Address
 	c, err := pubsub.Dial(t.Context(), address,
 		pubsub.WithHandler(h), pubsub.WithClientOptions(arpc.WithBackoff(atOnce)), pubsub.WithTimeout(patience))
@@ -170,6 +176,9 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
+	if err := c.Call("/here", nil, nil, patience); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -239,25 +248,27 @@ func (x *chaos) verify(t *testing.T, name string, inGo, inNode int, run checker.
 	for _, what := range wrong[:min(len(wrong), 20)] {
 		t.Error(what)
 	}
-	for end, c := range map[string]struct {
-		at   *hooks
-		want int
-	}{"client": {&x.client, inGo}, "server": {&x.accepting, inGo + inNode}} {
-		if n := c.at.connected.Load(); n != int64(c.want) {
-			t.Errorf("%d sessions began at the %s, want %d", n, end, c.want)
-		}
-		if n := c.at.disconnected.Load(); n != 0 {
-			t.Errorf("%d sessions were lost at the %s", n, end)
-		}
-		if n := c.at.resumed.Load(); c.want > 0 && n == 0 {
-			t.Errorf("no session was resumed at the %s", end)
-		}
-	}
+	x.sessions(t, inGo, inGo+inNode)
 	for what, n := range map[string]any{
 		"cuts": x.made(), "resumed": x.accepting.resumed.Load(), "calls": s.calls, "notifies": s.notes,
 		"chunks": s.chunks, "deliveries": deliveries, "lost": s.lost, "doubled": s.doubled, "seed": x.seed,
 	} {
 		figure(t, name+"_"+what, n)
+	}
+}
+
+// sessions sees that there were so many, at the clients in Go and at the server, and
+// that none was lost.
+func (x *chaos) sessions(t *testing.T, clients, accepted int) {
+	t.Helper()
+	if begun, lost := x.client.connected.Load(), x.client.disconnected.Load(); begun != int64(clients) || lost != 0 {
+		t.Errorf("%d sessions began and %d were lost at the clients, of %d", begun, lost, clients)
+	}
+	if begun, lost := x.here.Load(), x.gone.Load(); begun != int64(accepted) || lost != 0 {
+		t.Errorf("%d sessions began and %d were lost at the server, of %d", begun, lost, accepted)
+	}
+	if x.accepting.resumed.Load() == 0 || clients > 0 && x.client.resumed.Load() == 0 {
+		t.Error("no session was resumed")
 	}
 }
 

@@ -49,7 +49,7 @@ function open(name) {
   });
   all.on("gap", (gap) => account.complain(`${name} was told of a gap: ${JSON.stringify(gap)}`));
   const one = client.subscribe(task.one, ({ data }) => account.handle(data));
-  const ready = Promise.all([all.ready, one.ready]).then(() => {
+  const ready = Promise.all([all.ready, one.ready, client.call("/here")]).then(() => {
     record.events.unshift({ kind: "started", topic: task.all, ...all.position });
   });
   return { name, client, record, ready, resumed: () => resumed };

@@ -42,6 +42,7 @@ type stage struct {
 	proxy    *cuts.Proxy
 	address  string            // of the proxy, as Dial takes it
 	accepted chan *arpc.Client // of the first session
+	ended    atomic.Int64      // how often its disconnected hook ran
 	at       struct{ client, server hooks }
 	close    func() error
 }
@@ -53,11 +54,12 @@ func open(door string, limits arpc.Limits, config cuts.Config) (*stage, error) {
 	h.SetLimits(limits)
 	st.routes(h)
 	st.at.server.watch(h)
+	var first sync.Once
 	h.HandleConnected(func(c *arpc.Client) {
-		select {
-		case st.accepted <- c:
-		default:
-		}
+		first.Do(func() { // others are attempts to come back that ended before they said so
+			c.OnDisconnected(func(*arpc.Client) { st.ended.Add(1) })
+			st.accepted <- c
+		})
 	})
 	stop, err := st.listen(door, &config)
 	if err != nil {

@@ -53,6 +53,10 @@ func open(t testing.TB, limits arpc.Limits, identified bool) *door {
 		<-d.released
 		_ = ctx.Write("waited") // as above
 	})
+	h.Handle("/hold", func(ctx *arpc.Context) {
+		d.run(ctx)
+		<-d.released
+	}, arpc.Inline)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,38 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestTicketConfirmedLate: the confirm of a ticket may be read when the ticket was
+// shown already. It says nothing of the next one.
+func TestTicketConfirmedLate(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	p := connect(t, d.address, "")
+	w := p.hello("", nil)
+	p.write(request(1, "/hold", "a"), frame{cmd: cmdConfirm}) // the server reads no further than the first
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	ask := greeting{Caps: caps, Session: &asked{Ticket: w.Ticket}}
+	next := connect(t, d.address, "")
+	answered := make(chan error, 1)
+	go func() {
+		w, err := next.tryGreet(ask)
+		if err == nil && !w.resumed() {
+			err = errors.New(w.String())
+		}
+		answered <- err
+	}()
+	if err := p.end(); err == nil { // the server has looked at the ticket, and waits
+		t.Error("the first connection did not end")
+	}
+	close(d.released)
+	if err := arpctest.Receive(t, answered, "the answer that is lost"); err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	last := connect(t, d.address, "")
+	if w := last.greet(ask); !w.resumed() {
+		t.Errorf("the ticket of an answer that was lost: %v", w)
+	}
+}
+
 // TestForgedCounts: who claims to have less than it confirmed, or more than it was
 // sent, is refused, and nothing else happens.
 func TestForgedCounts(t *testing.T) {
@@ -183,7 +216,6 @@ func TestAnotherHello(t *testing.T) {
 	d.park(t, s)
 	for name, g := range map[string]greeting{
 		"fewer capabilities": {Caps: []string{"batch", "cancel", "errors", "kind", "resume"}},
-		"no resume":          {Caps: []string{"batch", "cancel", "errors", "kind", "credit", "goaway"}},
 		"another codec":      {Caps: caps, Codec: "cbor"},
 	} {
 		g.Session = &asked{Ticket: s.ticket}

@@ -34,6 +34,7 @@ declare global {
   function report(error: Error): void;
   function retry(order: unknown): void;
   function showState(...about: unknown[]): void;
+  function work(...about: unknown[]): unknown;
   function show(data: unknown): void;
   const connect: typeof arpc.connect;
   const ArpcError: typeof arpc.ArpcError;
