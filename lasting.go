@@ -174,16 +174,23 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	s.now.Store(nil)
-	s.setLastingLocked(l, parked)
-	if !s.client.accepted() {
-		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
-	}
 	s.mu.Unlock()
 	s.inbox.dropOutside()
 	s.client.pending.fail(cause, last.frame, c)
+	from := s.client.from(c)
 	s.client.paused(s, c, cause)
+	s.mu.Lock()
+	s.setLastingLocked(l, parked) // from here on another connection may take it up
+	if !s.client.accepted() {
+		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
+	}
+	doomed := l.doomed
+	s.mu.Unlock()
 	if s.client.accepted() {
-		s.handler.sessions.park(s, l, host(s.client.from(c)))
+		s.handler.sessions.park(s, l, host(from))
+	}
+	if doomed != nil {
+		s.terminate(doomed)
 	}
 	return true
 }
