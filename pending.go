@@ -170,17 +170,23 @@ func (p *pending) deliver(seq uint64, a answer) bool {
 	return true
 }
 
-// fail ends the calls that end with a session, or with a connection.
+// fail ends the calls that end with a session, or with a connection. The others
+// still expire.
 func (p *pending) fail(lost error, left uint64, of any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	alarming := false
 	for _, s := range p.slots {
-		if s.waits && s.of == of {
+		switch {
+		case !s.waits:
+		case s.of == of:
 			s.waits = false
 			s.answers <- answer{lost: lost, left: left}
+		case !s.deadline.IsZero():
+			alarming = true
 		}
 	}
-	if p.alarm != nil {
+	if p.alarm != nil && !alarming {
 		p.alarm.Stop()
 		p.rings = time.Time{}
 	}
