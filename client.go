@@ -46,6 +46,7 @@ type Client struct {
 	request  *http.Request // the upgrade request, on accepted WebSockets
 	remote   net.Addr      // who the peer is, where the socket does not tell
 	detached bool          // the peer only asks: nothing can be sent to it
+	quiet    bool          // guarded by mu: nobody knows of it yet, no hook tells of its state
 	dialer   *redialer     // nil on accepted clients
 
 	connected, gone func(*Client) // of Accepted
@@ -53,7 +54,6 @@ type Client struct {
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
 	parked         *session      // whose connection was lost, and that the next may take up
-	quiet          bool          // nobody knows of it yet: no hook tells of its state
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -102,8 +102,8 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request, c.remote, c.detached, c.quiet = a.Request, a.RemoteAddr, a.Detached, true
 	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
-	if cn.arrived = a.Arrived; a.Arrived.IsZero() {
-		cn.arrived = time.Now()
+	if cn.arrived = a.Arrived.Sub(epoch); a.Arrived.IsZero() {
+		cn.arrived = time.Since(epoch)
 	}
 	if a.Codec != nil {
 		cn.session().codec = a.Codec

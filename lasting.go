@@ -35,7 +35,7 @@ type lasting struct {
 	id      string
 	coders  byte // that hello came to; never changes
 	tickets tickets
-	newest  time.Time // when the newest connection arrived that asked for the session
+	newest  time.Duration // when the newest connection arrived that asked for the session
 	state   lastingState
 	changed chan struct{} // closed when state does; nil if nobody waits
 	doomed  error         // why it is to end, whatever becomes of its connection

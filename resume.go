@@ -100,7 +100,7 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 // is read after the one that followed it.
 func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error) {
 	s.mu.Lock()
-	if c.arrived.Before(l.newest) {
+	if c.arrived < l.newest {
 		s.mu.Unlock()
 		return false, errOlder
 	}
@@ -129,7 +129,7 @@ func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
-		if c.arrived.Before(l.newest) {
+		if c.arrived < l.newest {
 			s.mu.Unlock()
 			return false, errOlder
 		}

@@ -43,11 +43,11 @@ func (c *Client) wake(s Source) {
 // FrameWriter takes the frames of a Source.
 type FrameWriter struct {
 	out     *outbox
-	batch   bool     // frames share messages
-	message int      // where the message begins that is not wrapped yet
-	journal *journal // of the session; nil if it ends with the connection
-	late    *chain   // the coders that the connection has for itself; nil is none
-	broken  bool     // a frame could not be coded
+	batch   bool   // frames share messages
+	message int    // where the message begins that is not wrapped yet
+	kept    *kept  // of the session; nil if it ends with the connection
+	late    *chain // the coders that the connection has for itself; nil is none
+	broken  bool   // a frame could not be coded
 }
 
 // Append appends one whole frame; it is copied. A source has its own place, from
@@ -74,8 +74,8 @@ func (w *FrameWriter) AppendShared(frame []byte) {
 }
 
 func (w *FrameWriter) keepOutside(frame []byte) {
-	if w.journal != nil && countedFrame(frame) {
-		w.journal.spoil()
+	if w.kept != nil && countedFrame(frame) {
+		w.kept.journal.spoil()
 	}
 }
 
@@ -179,5 +179,5 @@ func (o *outbox) popLocked() Source {
 func (o *outbox) frameWriter() FrameWriter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return FrameWriter{out: o, batch: o.batch, message: len(o.chunk), journal: o.journal}
+	return FrameWriter{out: o, batch: o.batch, message: len(o.chunk), kept: o.kept}
 }
