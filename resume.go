@@ -83,10 +83,10 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
-		s.release(l)
+		s.release(l, l.address)
 		return nil, "", errForged
 	case gone:
-		s.release(l)
+		s.release(l, l.address)
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
@@ -107,8 +107,7 @@ func (s *session) fence(l *lasting) (taken bool, err error) {
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
-		if l.state == parked && s.cause == nil && l.doomed == nil {
-			s.setLastingLocked(l, resuming)
+		if s.takeLocked(l) {
 			s.mu.Unlock()
 			s.handler.sessions.unpark(l)
 			return true, nil
@@ -131,18 +130,6 @@ func (s *session) fence(l *lasting) (taken bool, err error) {
 		case <-patience.C:
 			return false, errFence
 		}
-	}
-}
-
-// release gives a session back that was not taken up.
-func (s *session) release(l *lasting) {
-	s.mu.Lock()
-	s.setLastingLocked(l, parked)
-	doomed := l.doomed
-	s.mu.Unlock()
-	s.handler.sessions.park(s, l, l.address)
-	if doomed != nil {
-		s.terminate(doomed)
 	}
 }
 
@@ -272,7 +259,6 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	if answer == nil {
 		c.sendConfirm(l.received.Load()) // it proves that the ticket arrived
 	}
-	s.client.unpark(s)
 	s.inbox.resume()
 	if doomed != nil {
 		c.shut(doomed)
