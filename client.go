@@ -169,17 +169,16 @@ func (c *Client) close(err error, known bool) {
 func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
 
 // paused is called when a connection of a session that goes on was lost.
-func (c *Client) paused(s *session, cn *conn, err error) {
+func (c *Client) paused(s *session, err error) {
 	c.mu.Lock()
-	if !s.gone.happened() { // or finish has unparked it
-		c.parked = s
-	}
+	still := c.parked == s // the connection was an attempt that nobody was told of
+	c.parked = s
 	c.mu.Unlock()
 	if !c.accepted() {
 		c.dialer.stopRefresh()
-		if !cn.wasOpen() {
-			return
-		}
+	}
+	if still {
+		return
 	}
 	c.setState(StateWaiting, nil, err)
 	c.hook(func() { c.Handler.runPaused(c, err) })
@@ -192,7 +191,7 @@ func (c *Client) parkedSession() *session {
 	return c.parked
 }
 
-// unpark is called when a session goes on, or is over.
+// unpark is called when a session is over.
 func (c *Client) unpark(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,7 +218,8 @@ func (c *Client) hook(f func()) {
 	}
 }
 
-// setState is the only place where state and connection change.
+// setState is the only place where state and connection change. With a connection
+// no session waits for one any more: there is no moment without either.
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,6 +227,9 @@ func (c *Client) setState(s State, cn *conn, err error) {
 		return
 	}
 	c.state, c.current = s, cn
+	if cn != nil {
+		c.parked = nil
+	}
 	if err != nil {
 		c.err = err
 	}
