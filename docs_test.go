@@ -71,7 +71,7 @@ func TestReadmeGoIsReal(t *testing.T) {
 // What the migration guide calls ours exists, and every example it names runs.
 func TestMigrationNamesExamplesThatRun(t *testing.T) {
 	text := read(t, "docs/migration.md")
-	source := read(t, "migration_example_test.go") + read(t, "example_test.go") + read(t, "coder_example_test.go")
+	source := read(t, "migration_example_test.go") + read(t, "example_test.go") + read(t, "session_example_test.go") + read(t, "coder_example_test.go")
 	named := submatches(text, "`(Example\\w+)`")
 	if len(named) < 10 {
 		t.Errorf("found only %v", named)
