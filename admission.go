@@ -137,6 +137,9 @@ func (c *conn) introduce() {
 // know. One that the network cut before it said a word may have come to take a
 // session up.
 func (c *conn) wasSomebody(cause error) bool {
+	if c.refused {
+		return false
+	}
 	if !c.admitted.Load() || !c.limits.lasts() || c.life.frames.Load() > 0 {
 		return c.admitted.Load()
 	}

@@ -43,6 +43,7 @@ type conn struct {
 	refreshing   atomic.Bool      // a token is being looked at
 	strange      int32            // frames before admission, counted by the reader
 	introduced   bool             // the session is, as the reader knows
+	refused      bool             // it was to take a session up, and that was refused; owned by the reader
 	patient      bool             // waits for bytes until the connection is silent
 
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail

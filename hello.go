@@ -129,6 +129,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		before, answer.Reason, err = c.claim(greeting.Session, who, agreed, coders)
 	}
 	if err != nil {
+		c.refused = greeting.Session != nil
 		return c.answerProtocol(f, nil, err, true)
 	}
 	if before != nil {
