@@ -140,7 +140,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	s := c.session()
 	var l *lasting
 	if agreed&capResume != 0 {
-		l = s.last(&answer.helloLasting, coders, greeting.Session != nil)
+		l = s.last(c, &answer.helloLasting, coders, greeting.Session != nil)
 	}
 	frame, then, err := c.welcomeFrame(s, f, agreed, answer)
 	if err != nil {

@@ -172,9 +172,9 @@ func (s *session) ticketArrived() {
 
 // last makes a session one that can be taken up, which the answer says. asked says
 // that the client asked for another one.
-func (s *session) last(answer *helloLasting, coders byte, asked bool) *lasting {
+func (s *session) last(c *conn, answer *helloLasting, coders byte, asked bool) *lasting {
 	l := newLasting(s.limits, s.limits.Grace)
-	l.id, l.coders = newSessionID(), coders
+	l.id, l.coders, l.newest = newSessionID(), coders, c.arrived
 	answer.Ticket, answer.Grace = l.tickets.offer(l.id), l.grace.Milliseconds()
 	if asked {
 		answer.Resumed = new(bool)
