@@ -61,8 +61,27 @@ func (c *conn) die(cause error) {
 	c.raw.Close()
 }
 
-// finish ends a connection of which everything left, or had its time to.
-func (c *conn) finish() { c.die(nil) }
+// finish ends a connection of which everything left, or had its time to. Where
+// sessions last, the peer may have confirmed something meanwhile: what lies unread
+// when a socket is closed makes the system take back what has not arrived. So it is
+// the peer that closes, unless that takes too long.
+func (c *conn) finish() {
+	half, can := c.raw.(interface{ CloseWrite() error })
+	can = can && c.session().lasting.Load() != nil
+	if again := c.closeHalf(); !again && can && half.CloseWrite() == nil {
+		return
+	}
+	c.die(nil)
+}
+
+// closeHalf notes that one direction is over, and says whether one was before.
+func (c *conn) closeHalf() (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again = c.half
+	c.half = true
+	return again
+}
 
 // closeLinger is how long a connection that ends waits for its last bytes to move.
 const closeLinger = time.Second

@@ -136,7 +136,6 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		return c.welcomeBack(f, before, who, greeting.Session.Received, answer)
 	}
 	c.letIn(who)
-	c.introduce()
 	s := c.session()
 	var l *lasting
 	if agreed&capResume != 0 {
@@ -152,6 +151,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	}
 	s.useCoders(coders)
 	s.streams.setWindow(greeting.Window)
+	c.introduce() // what its hooks send is behind the answer
 	run(then)
 	return nil
 }
