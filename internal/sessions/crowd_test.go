@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -179,6 +180,34 @@ func TestFullJournalWhileParked(t *testing.T) {
 	}
 	if err := arpctest.Receive(t, waiting, "the notify that waited"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShutdownOfParked: a server that ends waits for nobody to come back, not even
+// for those who leave while it waits for what they asked.
+func TestShutdownOfParked(t *testing.T) {
+	d := open(t, arpc.Limits{Grace: time.Hour}, false)
+	parked, leaving := d.begin(t, "", ""), d.begin(t, "", "")
+	d.park(t, parked)
+	leaving.write(request(1, "/wait", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
+		defer cancel()
+		ended <- d.Shutdown(ctx)
+	}()
+	if f := leaving.read(); f.method != "arpc.goaway" {
+		t.Errorf("it was told %+v", f)
+	}
+	leaving.Close()
+	arpctest.Eventually(t, "the server knows", func() bool { return leaving.client.State() != arpc.StateOpen })
+	close(d.released)
+	if err := arpctest.Receive(t, ended, "the end of the server"); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if d.ended.Load() != 2 {
+		t.Errorf("%d sessions ended", d.ended.Load())
 	}
 }
 
