@@ -80,7 +80,7 @@ func TestRace(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	for round := range rounds {
 		s := d.begin(t, "", "")
-		d.park(t, s)
+		park(t, s)
 		id := func(n int) string { return fmt.Sprint(round, " ", n) }
 		var racing sync.WaitGroup
 		for range racers {
@@ -132,7 +132,7 @@ func TestFullJournal(t *testing.T) {
 				}
 				s.read()
 			}
-			d.park(t, s)
+			park(t, s)
 			p, w := d.ask(t, "", s.ticket, c.received)
 			if c.resumed != w.resumed() || !c.resumed && !w.notResumed("gap") {
 				t.Fatalf("received %d: %v", c.received, w)
@@ -154,7 +154,7 @@ func TestFullJournal(t *testing.T) {
 func TestFullJournalWhileParked(t *testing.T) {
 	d := open(t, arpc.Limits{Journal: 4 << 10}, false)
 	s := d.begin(t, "", "")
-	d.park(t, s)
+	park(t, s)
 	body, taken := strings.Repeat("x", 500), 0
 	var err error
 	for err == nil && taken < 100 {
@@ -188,7 +188,7 @@ func TestFullJournalWhileParked(t *testing.T) {
 func TestShutdownOfParked(t *testing.T) {
 	d := open(t, arpc.Limits{Grace: time.Hour}, false)
 	parked, leaving := d.begin(t, "", ""), d.begin(t, "", "")
-	d.park(t, parked)
+	park(t, parked)
 	leaving.write(request(1, "/wait", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
 	ended := make(chan error, 1)
@@ -246,7 +246,7 @@ func TestRoomForParked(t *testing.T) {
 			var parked []*session
 			for _, a := range c.come {
 				s := d.begin(t, a.who, a.from)
-				d.park(t, s)
+				park(t, s)
 				parked = append(parked, s)
 			}
 			arpctest.Eventually(t, "so many ended", func() bool { return int(d.ended.Load()) == strings.Count(c.left, "-") })

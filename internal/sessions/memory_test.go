@@ -206,7 +206,7 @@ func TestParkedMemory(t *testing.T) {
 	if c.Goroutines > goroutines+sessions/10 {
 		t.Errorf("%d goroutines, %d before", c.Goroutines, goroutines)
 	}
-	if each > 16<<10 {
+	if each > mostParked {
 		t.Errorf("a parked session costs %d bytes", each)
 	}
 	c.await("nothing is left", grace+time.Minute, func(s told) bool { return s.Clients == 0 && s.Goroutines <= goroutines })
