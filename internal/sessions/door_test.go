@@ -57,6 +57,10 @@ func open(t testing.TB, limits arpc.Limits, identified bool) *door {
 		d.run(ctx)
 		<-d.released
 	}, arpc.Inline)
+	h.HandleStream("/read", func(s *arpc.Stream) {
+		for range s.Messages() {
+		}
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
