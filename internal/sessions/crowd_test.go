@@ -222,23 +222,28 @@ func TestRoomForParked(t *testing.T) {
 	}{
 		"of one identity": {
 			arpc.Limits{ParkedPerIdentity: 2},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"alice", ""}, {"alice", ""}}, "+-++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"alice", ""}, {"alice", ""}},
+			"+-++",
 		},
 		"of one address": {
 			arpc.Limits{ParkedPerAddress: 2},
-			[]arrival{{"a", "127.0.0.3"}, {"b", "127.0.0.2"}, {"c", "127.0.0.2"}, {"d", "127.0.0.2"}}, "+-++",
+			[]arrival{{"a", "127.0.0.3"}, {"b", "127.0.0.2"}, {"c", "127.0.0.2"}, {"d", "127.0.0.2"}},
+			"+-++",
 		},
 		"in all, of one's own": {
 			arpc.Limits{Parked: 3},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"alice", ""}}, "+-++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"alice", ""}},
+			"+-++",
 		},
 		"in all": {
 			arpc.Limits{Parked: 3},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"dave", ""}}, "-+++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"dave", ""}},
+			"-+++",
 		},
 		"enough": {
 			arpc.Limits{Parked: 4, ParkedPerIdentity: 2, ParkedPerAddress: 4},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"bob", ""}, {"alice", ""}}, "++++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"bob", ""}, {"alice", ""}},
+			"++++",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
