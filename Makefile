@@ -64,7 +64,7 @@ fuzz: versions ## Run every fuzz target for a while (FUZZTIME=30s)
 
 # It takes minutes and a machine that does nothing else, so it is part of nothing.
 .PHONY: bench
-bench: versions ## Measure beside others (BENCH=echo|ws|latency|idle|durable|fanout, ROUNDS=3, SECONDS=4)
+bench: versions ## Measure beside others (BENCH=echo|ws|latency|idle|durable|sessions|fanout, ROUNDS=3, SECONDS=4)
 	@go -C bench build -o ../bin/bench .
 	@bin/bench run $(BENCH) -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(ONLY),-only '$(ONLY)') $(if $(LOADS),-loads '$(LOADS)') $(if $(PROFILE),-profile)
 

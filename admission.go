@@ -133,6 +133,17 @@ func (c *conn) introduce() {
 	c.session().introduce()
 }
 
+// wasSomebody says whether those are told of a connection that ended who want to
+// know. One that the network cut before it said a word may have come to take a
+// session up.
+func (c *conn) wasSomebody(cause error) bool {
+	if !c.admitted.Load() || !c.limits.lasts() || c.life.frames.Load() > 0 {
+		return c.admitted.Load()
+	}
+	reason := CloseReason(cause)
+	return reason != ClosedByPeer && reason != ClosedByReset
+}
+
 func (s *session) introduce() {
 	if !s.introduced.Swap(true) {
 		s.client.admit()

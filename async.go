@@ -22,20 +22,20 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 	defer b.free()
 	w := newWait(timeout, nil)
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		s, err := c.place(cn, caller{}, &w)
+		at, err := c.place(s, caller{}, &w)
 		if err != nil {
 			return err
 		}
-		end, err := cn.request(s, wire.Async, &w, method, b.b, b.kind)
+		end, err := s.request(at, wire.Async, &w, method, b.b, b.kind)
 		if err == nil {
-			go c.finishAsync(cn, s, end, &w, method, f)
+			go c.finishAsync(s, at, end, &w, method, f)
 			return nil
 		}
-		c.pending.remove(s)
+		c.pending.remove(at)
 		if !neverSent(err) || c.accepted() {
 			return err
 		}
@@ -43,9 +43,9 @@ func (c *Client) CallAsync(method string, req any, f func(*Context, error), time
 }
 
 // finishAsync waits for the answer and calls back.
-func (c *Client) finishAsync(cn *session, s *slot, end uint64, w *wait, method string, f func(*Context, error)) {
-	a, err := cn.await(s, w)
-	c.pending.remove(s)
+func (c *Client) finishAsync(s *session, at *slot, end uint64, w *wait, method string, f func(*Context, error)) {
+	a, err := s.await(at, w)
+	c.pending.remove(at)
 	w.stop()
 	if err == nil {
 		err = a.failure(end)
@@ -53,7 +53,7 @@ func (c *Client) finishAsync(cn *session, s *slot, end uint64, w *wait, method s
 	if f == nil {
 		return
 	}
-	ctx := &Context{Client: c, session: cn, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
+	ctx := &Context{Client: c, session: s, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
 	c.Handler.protect("callback", func() { f(ctx, err) })
 }
 

@@ -12,13 +12,14 @@ import (
 // Call sends a request and waits at most timeout for its answer, which is
 // decoded into what rsp points to; nil drops it.
 //
-// An error of the peer is an *Error whose Remote is true. When the connection
-// is lost the call fails at once with ErrDisconnected, and Sent says whether
+// An error of the peer is an *Error whose Remote is true. A call goes on when its
+// connection is lost and the session is not: the answer comes on the next. When
+// the session is lost it fails at once with ErrDisconnected, and Sent says whether
 // the request may have reached the peer. Without a connection a dialed client
-// waits for one, as long as the timeout allows; what never left on a lost
-// connection is sent on the next. Other errors: ErrTimeout, ErrOverstock when the
-// send queue stays full, ErrStopped, and invalid_argument for a bad method, a
-// timeout that is not above zero and a request that cannot be encoded or sent.
+// waits for one, as long as the timeout allows; what never left in a lost session
+// is sent in the next. Other errors: ErrTimeout, ErrOverstock when the send queue
+// stays full, ErrStopped, and invalid_argument for a bad method, a timeout that is
+// not above zero and a request that cannot be encoded or sent.
 func (c *Client) Call(method string, req, rsp any, timeout time.Duration) error {
 	if timeout <= 0 {
 		return Errorf(CodeInvalidArgument, "call %q: timeout %v, must be above zero", method, timeout)
@@ -57,22 +58,22 @@ func (c *Client) call(by caller, timeout time.Duration, method string, req, rsp 
 	}
 	defer b.free()
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		s, err := c.place(cn, by, &w)
+		at, err := c.place(s, by, &w)
 		if err != nil {
 			return err
 		}
-		err = c.roundTrip(cn, s, &w, method, b.b, b.kind, rsp)
+		err = c.roundTrip(s, at, &w, method, b.b, b.kind, rsp)
 		if !neverSent(err) || c.accepted() {
 			return err
 		}
 	}
 }
 
-// neverSent says that a call can be tried on the next connection.
+// neverSent says that a call can be tried in the next session.
 func neverSent(err error) bool {
 	if err == nil {
 		return false
@@ -86,24 +87,24 @@ func neverSent(err error) bool {
 func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any) error {
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	on, err := c.connection(&w)
+	s, err := c.connection(&w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
-	cn := on.now.Load()
+	cn := s.now.Load()
 	if cn == nil {
 		return ErrDisconnected.withSent(false, nil)
 	}
-	s, _, err := c.pending.add(noLimit, cn)
+	at, _, err := c.pending.add(noLimit, cn)
 	if err != nil {
 		return err
 	}
-	defer c.pending.remove(s)
-	end, err := cn.ask(s, &w, method, []byte(body), wire.Text)
+	defer c.pending.remove(at)
+	end, err := cn.ask(at, &w, method, []byte(body), wire.Text)
 	if err != nil {
 		return contextual(ctx, err)
 	}
-	a, err := on.await(s, &w)
+	a, err := s.await(at, &w)
 	if err != nil {
 		return contextual(ctx, err)
 	}
@@ -117,76 +118,76 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 // place finds a place among the calls that wait. While the peer runs as many
 // as it said it wants, it waits, unless the caller handles a request of that
 // very peer: then the peer waits too.
-func (c *Client) place(cn *session, by caller, w *wait) (*slot, error) {
+func (c *Client) place(s *session, by caller, w *wait) (*slot, error) {
 	for {
-		s, fewer, err := c.pending.add(0, cn)
+		at, fewer, err := c.pending.add(0, s)
 		if errors.Is(err, errHeld) {
-			s, fewer, err = c.pending.add(cn.extraCalls(by), cn)
+			at, fewer, err = c.pending.add(s.extraCalls(by), s)
 		}
 		if !errors.Is(err, errHeld) {
-			return s, err
+			return at, err
 		}
-		if err := w.until(fewer, cn.gone.wait()); err != nil {
+		if err := w.until(fewer, s.gone.wait()); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // extraCalls is how many calls there may be beyond what the peer wants at once.
-func (c *session) extraCalls(by caller) int {
-	if by.handles != nil && by.handles.Client == c.client {
+func (s *session) extraCalls(by caller) int {
+	if by.handles != nil && by.handles.Client == s.client {
 		return noLimit
 	}
-	return c.inbox.open()
+	return s.inbox.open()
 }
 
-// roundTrip is one call on one connection.
-func (c *Client) roundTrip(cn *session, s *slot, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
-	defer c.pending.remove(s)
-	end, err := cn.request(s, 0, w, method, body, kind)
+// roundTrip is one call in one session.
+func (c *Client) roundTrip(s *session, at *slot, w *wait, method string, body []byte, kind wire.Kind, rsp any) error {
+	defer c.pending.remove(at)
+	end, err := s.request(at, 0, w, method, body, kind)
 	if err != nil {
 		return err
 	}
-	a, err := cn.await(s, w)
+	a, err := s.await(at, w)
 	if err != nil {
 		return err
 	}
 	defer a.free() // what rsp points to has no part of it
-	return cn.finishCall(a, end, rsp)
+	return s.finishCall(a, end, rsp)
 }
 
 // checkBody says whether the peer takes a body, if it told its limit.
-func (c *session) checkBody(method string, body []byte) error {
-	if limit, n := c.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
+func (s *session) checkBody(method string, body []byte) error {
+	if limit, n := s.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
 		return Errorf(CodeResourceExhausted, "body of %d bytes, the peer takes %d", n, limit)
 	}
 	return nil
 }
 
 // request sends a request from the place of a call.
-func (c *session) request(s *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
-	if err := c.checkBody(method, body); err != nil {
+func (s *session) request(at *slot, flags wire.Flags, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
+	if err := s.checkBody(method, body); err != nil {
 		return 0, err
 	}
-	c.inbox.waitBegan()
-	h := wire.Header{Cmd: wire.Request, Flags: flags | c.requestFlags(kind), Seq: s.seq}
+	s.inbox.waitBegan()
+	h := wire.Header{Cmd: wire.Request, Flags: flags | s.requestFlags(kind), Seq: at.seq}
 	o := w.sendOptions()
-	o.alone = c.client.pending.count() == 1
-	end, err = c.send(h, method, body, o)
-	if c.lostWith(err) {
+	o.alone = s.client.pending.count() == 1
+	end, err = s.send(h, method, body, o)
+	if s.lostWith(err) {
 		return 0, ErrDisconnected.withSent(false, err)
 	}
 	return end, err
 }
 
 // ask sends a request that is no part of the session.
-func (c *conn) ask(s *slot, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
-	on := c.session()
-	if err := on.checkBody(method, body); err != nil {
+func (c *conn) ask(at *slot, w *wait, method string, body []byte, kind wire.Kind) (end uint64, err error) {
+	s := c.session()
+	if err := s.checkBody(method, body); err != nil {
 		return 0, err
 	}
-	on.inbox.waitBegan()
-	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside | on.requestFlags(kind), Seq: s.seq}
+	s.inbox.waitBegan()
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside | s.requestFlags(kind), Seq: at.seq}
 	end, err = c.send(h, method, body, w.sendOptions())
 	if err != nil && c.gone.happened() {
 		return 0, ErrDisconnected.withSent(false, err)
@@ -195,31 +196,31 @@ func (c *conn) ask(s *slot, w *wait, method string, body []byte, kind wire.Kind)
 }
 
 // await waits for the answer, and tells the peer if it waits no longer.
-func (c *session) await(s *slot, w *wait) (answer, error) {
+func (s *session) await(at *slot, w *wait) (answer, error) {
 	if !w.deadline.IsZero() {
-		c.client.pending.expireAt(s, w.deadline)
+		s.client.pending.expireAt(at, w.deadline)
 	}
 	a := answer{expired: true}
 	if w.done == nil { // a receive costs half of a select
-		a = <-s.answers
+		a = <-at.answers
 	} else {
 		select {
-		case a = <-s.answers:
+		case a = <-at.answers:
 		case <-w.done:
 		}
 	}
 	if !a.expired {
 		return a, nil
 	}
-	c.cancelCall(s.seq)
+	s.cancelCall(at.seq)
 	return answer{}, ErrTimeout.withSent(true, nil)
 }
 
 // cancelCall tells a peer that knows the word that nobody waits any more. It is
 // advice: if there is no room for it, the answer will find nobody.
-func (c *session) cancelCall(seq uint64) {
-	if c.has(capCancel) {
-		_, _ = c.send(wire.Header{Cmd: wire.Cancel, Seq: seq}, "", nil, sendOptions{})
+func (s *session) cancelCall(seq uint64) {
+	if s.has(capCancel) {
+		_, _ = s.send(wire.Header{Cmd: wire.Cancel, Seq: seq}, "", nil, sendOptions{})
 	}
 }
 
@@ -237,11 +238,11 @@ func (a answer) failure(end uint64) error {
 }
 
 // finishCall turns what a call waited for into its result.
-func (c *session) finishCall(a answer, end uint64, rsp any) error {
+func (s *session) finishCall(a answer, end uint64, rsp any) error {
 	if err := a.failure(end); err != nil {
 		return err
 	}
-	if err := decodeValue(c.codec, a.flags.Kind(), a.body, rsp); err != nil {
+	if err := decodeValue(s.codec, a.flags.Kind(), a.body, rsp); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the answer is not what the caller takes", Sent: true, cause: err}
 	}
 	return nil
@@ -249,16 +250,16 @@ func (c *session) finishCall(a answer, end uint64, rsp any) error {
 
 // requestFlags are the flags of what we send unasked: with the kind of the
 // body if the peer showed that it knows kinds.
-func (c *session) requestFlags(kind wire.Kind) wire.Flags {
-	if !c.kinds.Load() {
+func (s *session) requestFlags(kind wire.Kind) wire.Flags {
+	if !s.kinds.Load() {
 		return 0
 	}
 	return wire.Flags(0).WithKind(kind)
 }
 
-// lostWith reports whether err is this connection's end.
-func (c *session) lostWith(err error) bool {
-	return err != nil && !errors.Is(err, ErrOverstock) && c.gone.happened() || errors.Is(err, ErrDisconnected)
+// lostWith reports whether err is this session's end.
+func (s *session) lostWith(err error) bool {
+	return err != nil && !errors.Is(err, ErrOverstock) && s.gone.happened() || errors.Is(err, ErrDisconnected)
 }
 
 // contextual gives an error that a context caused the code of that context.

@@ -46,6 +46,7 @@ type Client struct {
 	request  *http.Request // the upgrade request, on accepted WebSockets
 	remote   net.Addr      // who the peer is, where the socket does not tell
 	detached bool          // the peer only asks: nothing can be sent to it
+	quiet    bool          // guarded by mu: nobody knows of it yet, no hook tells of its state
 	dialer   *redialer     // nil on accepted clients
 
 	connected, gone func(*Client) // of Accepted
@@ -53,7 +54,6 @@ type Client struct {
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
 	parked         *session      // whose connection was lost, and that the next may take up
-	quiet          bool          // nobody knows of it yet: no hook tells of its state
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -102,8 +102,8 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request, c.remote, c.detached, c.quiet = a.Request, a.RemoteAddr, a.Detached, true
 	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
-	if cn.arrived = a.Arrived; a.Arrived.IsZero() {
-		cn.arrived = time.Now()
+	if cn.arrived = a.Arrived.Sub(epoch); a.Arrived.IsZero() {
+		cn.arrived = time.Since(epoch)
 	}
 	if a.Codec != nil {
 		cn.session().codec = a.Codec
@@ -118,6 +118,7 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
+	c.Handler.arrivals.came()
 	c.speak()
 	if c.connected != nil {
 		c.connected(c)
@@ -142,8 +143,8 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		c.dialer.ended(s, cn, err)
 		return
 	}
-	if cn != nil && cn.admitted.Load() {
-		s.introduce() // it may not have said a word
+	if cn != nil && cn.wasSomebody(err) {
+		s.introduce()
 	}
 	c.speak()
 	c.close(err, s.introduced.Load())
@@ -153,6 +154,7 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 func (c *Client) close(err error, known bool) {
 	c.setState(StateClosed, nil, err)
 	if known {
+		c.Handler.arrivals.went()
 		c.ended(err)
 	}
 	c.hooks.add(func() {
@@ -167,15 +169,16 @@ func (c *Client) close(err error, known bool) {
 func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
 
 // paused is called when a connection of a session that goes on was lost.
-func (c *Client) paused(s *session, cn *conn, err error) {
+func (c *Client) paused(s *session, err error) {
 	c.mu.Lock()
+	still := c.parked == s // the connection was an attempt that nobody was told of
 	c.parked = s
 	c.mu.Unlock()
 	if !c.accepted() {
 		c.dialer.stopRefresh()
-		if !cn.wasOpen() {
-			return
-		}
+	}
+	if still {
+		return
 	}
 	c.setState(StateWaiting, nil, err)
 	c.hook(func() { c.Handler.runPaused(c, err) })
@@ -188,7 +191,7 @@ func (c *Client) parkedSession() *session {
 	return c.parked
 }
 
-// unpark is called when a session goes on, or is over.
+// unpark is called when a session is over.
 func (c *Client) unpark(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +218,8 @@ func (c *Client) hook(f func()) {
 	}
 }
 
-// setState is the only place where state and connection change.
+// setState is the only place where state and connection change. With a connection
+// no session waits for one any more: there is no moment without either.
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,6 +227,9 @@ func (c *Client) setState(s State, cn *conn, err error) {
 		return
 	}
 	c.state, c.current = s, cn
+	if cn != nil {
+		c.parked = nil
+	}
 	if err != nil {
 		c.err = err
 	}
@@ -352,16 +359,16 @@ func (c *Client) notify(w wait, method string, v any) error {
 	}
 	defer b.free()
 	for {
-		cn, err := c.connection(&w)
+		s, err := c.connection(&w)
 		if err != nil {
 			return err
 		}
-		if err := cn.checkBody(method, b.b); err != nil {
+		if err := s.checkBody(method, b.b); err != nil {
 			return err
 		}
-		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | cn.requestFlags(b.kind)} // as the original does
-		_, err = cn.send(h, method, b.b, w.sendOptions())
-		if err == nil || !cn.lostWith(err) || c.accepted() {
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Async | s.requestFlags(b.kind)} // as the original does
+		_, err = s.send(h, method, b.b, w.sendOptions())
+		if err == nil || !s.lostWith(err) || c.accepted() {
 			return err
 		}
 	}
@@ -374,11 +381,11 @@ func (c *Client) notify(w wait, method string, v any) error {
 func (c *Client) PushMsg(m *Message, timeout time.Duration) error {
 	w := newWait(timeout, nil)
 	defer w.stop()
-	cn, err := c.connection(&w)
+	s, err := c.connection(&w)
 	if err != nil {
 		return err
 	}
-	_, err = cn.sendEncoded(m.frame, w.sendOptions())
+	_, err = s.sendEncoded(m.frame, w.sendOptions())
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -338,6 +339,46 @@ func TestFrameThatCannotBeCodedEndsTheConnection(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	arpctest.Closed(t, ends, "connection")
+}
+
+// notes is a source of numbered notifies.
+type notes struct {
+	client *arpc.Client
+	frames [][]byte
+}
+
+func newNotes(c *arpc.Client, n int) *notes {
+	s := &notes{client: c}
+	for i := range n {
+		h := wire.Header{Cmd: wire.Notify, Flags: wire.Outside.WithKind(wire.Text)}
+		s.frames = append(s.frames, wire.Append(nil, h, "/note", fmt.Append(nil, i)))
+	}
+	return s
+}
+
+func (s *notes) Client() *arpc.Client { return s.client }
+
+func (s *notes) Fill(w *arpc.FrameWriter) (more bool) {
+	for len(s.frames) > 0 && w.Room() > 0 {
+		w.AppendShared(s.frames[0])
+		s.frames = s.frames[1:]
+	}
+	return len(s.frames) > 0
+}
+
+func TestSourceThatCannotBeCodedEndsTheConnection(t *testing.T) {
+	broken := errors.New("no key any more")
+	near, far := arpc.NewHandler(), arpc.NewHandler()
+	near.UseCoder(&flip{})
+	far.UseCoder(&flip{fails: broken})
+	ended := make(chan error, 10)
+	far.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
+	_, accepted := arpctest.Transports[1].Connect(t, near, far)
+	source := newNotes(accepted, 10)
+	far.Wake(1, func(int) arpc.Sleeper { return source })
+	if err := arpctest.Receive(t, ended, "end"); !errors.Is(err, broken) {
+		t.Error(err)
+	}
 }
 
 func TestCoderOfTheSameNameTakesItsPlace(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 
 // Context is one request or notify on its way through the handlers, and the
 // way to answer it. It is a context.Context that ends when the request was
-// answered, when the caller gave up, and with the connection.
+// answered, when the caller gave up, and with the session.
 //
 // A Context may be kept and answered after the handler returned, from any
 // goroutine; Write and Error are safe for concurrent use, and the first of
@@ -50,10 +50,10 @@ type Context struct {
 const small = 88
 
 // newContext is the Context of a message that outlives its frame.
-func newContext(c *session, r *route, f *wire.Frame) *Context {
+func newContext(s *session, r *route, f *wire.Frame) *Context {
 	if len(f.Body) > small {
 		ctx := &Context{}
-		ctx.begin(c, r, f, bytes.Clone(f.Body))
+		ctx.begin(s, r, f, bytes.Clone(f.Body))
 		return ctx
 	}
 	whole := &struct {
@@ -61,15 +61,15 @@ func newContext(c *session, r *route, f *wire.Frame) *Context {
 		body [small]byte
 	}{}
 	n := copy(whole.body[:], f.Body)
-	whole.begin(c, r, f, whole.body[:n:n])
+	whole.begin(s, r, f, whole.body[:n:n])
 	return &whole.Context
 }
 
-func (ctx *Context) begin(c *session, r *route, f *wire.Frame, body []byte) {
-	ctx.Client, ctx.session, ctx.route, ctx.method = c.client, c, r, r.method
+func (ctx *Context) begin(s *session, r *route, f *wire.Frame, body []byte) {
+	ctx.Client, ctx.session, ctx.route, ctx.method = s.client, s, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
-	if c.coding != nil {
-		c.coding.hand(ctx)
+	if s.coding != nil {
+		s.coding.hand(ctx)
 	}
 	if r.method == "" { // the route of all that have none
 		ctx.method = string(f.Method)
@@ -121,7 +121,7 @@ func (ctx *Context) Bind(v any) error {
 // Write answers the request with v: strings and bytes as themselves, a Raw as
 // it is, nil as nothing, all else through the codec. It waits while the send
 // queue is full, and returns an error if the request was answered before, is a
-// notify, or if the connection is gone.
+// notify, or if the session is over.
 func (ctx *Context) Write(v any) error { return ctx.answer(v, 0) }
 
 // Error answers the request with an error. The text of v, or the message of an
@@ -257,7 +257,7 @@ func (ctx *Context) recovered() {
 	}
 	ctx.session.logPanic("handler", ctx.method, v)
 	if ctx.IsRequest() && !ctx.answered.Load() {
-		_ = ctx.Error(errInternal) // the connection may be gone too
+		_ = ctx.Error(errInternal) // the session may be over too
 	}
 }
 
@@ -360,7 +360,7 @@ func (ctx *Context) Get(key any) (any, bool) {
 func (ctx *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done implements context.Context; it is closed when the request was answered,
-// when the caller gave up, and when the connection ends.
+// when the caller gave up, and when the session ends.
 func (ctx *Context) Done() <-chan struct{} { return ctx.lifetime().Done() }
 
 // Err implements context.Context.

@@ -17,7 +17,7 @@ type goaway struct {
 	Until int64 `json:"until"` // ms that work under way may take
 }
 
-// goawaySpread is the time over which clients that were sent away come back.
+// goawaySpread is the shortest time over which clients that were sent away come back.
 const goawaySpread = time.Second
 
 // defaultUntil is what work under way has where the drain has no deadline.
@@ -40,7 +40,7 @@ func (c *conn) sendGoaway(ctx context.Context) (until time.Duration, err error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		until = max(0, time.Until(deadline))
 	}
-	body, err := json.Marshal(goaway{Delay: rand.Int64N(goawaySpread.Milliseconds()), Until: until.Milliseconds()})
+	body, err := json.Marshal(goaway{Delay: rand.Int64N(c.handler.arrivals.spread().Milliseconds()), Until: until.Milliseconds()})
 	if err != nil {
 		return 0, fmt.Errorf("send goaway: %w", err)
 	}

@@ -34,6 +34,7 @@ type Handler struct {
 	flushers flushers
 	rounds   rounds
 	sessions sessions
+	arrivals arrivals
 }
 
 // NewHandler returns a Handler without routes, with the JSON codec, the default

@@ -111,6 +111,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	}
 	agreed := c.agreeable(greeting.Caps)
 	coders, coderNames := c.session().commonCoders(greeting.Coders)
+	c.out.late.agree(coders)
 	answer := helloAnswer{
 		Arpc:   1,
 		Caps:   c.handler.capabilityNames(agreed),
@@ -214,11 +215,11 @@ func (c *conn) acceptHello(f *wire.Frame) (hello, error) {
 // is a base peer it returns errBase, and errDeaf where nothing came back.
 func (c *conn) greet(token string, w *wait) error {
 	client, own := c.client(), c.session()
-	s, _, err := client.pending.add(noLimit, c)
+	at, _, err := client.pending.add(noLimit, c)
 	if err != nil {
 		return err
 	}
-	defer client.pending.remove(s)
+	defer client.pending.remove(at)
 	caps := everyCapability
 	if !c.limits.lasts() {
 		caps &^= capResume
@@ -235,13 +236,13 @@ func (c *conn) greet(token string, w *wait) error {
 	if err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
-	c.helloSeq.Store(s.seq)
-	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: s.seq}
+	c.helloSeq.Store(at.seq)
+	h := wire.Header{Cmd: wire.Request, Flags: wire.Outside, Seq: at.seq}
 	if _, err := c.send(h, methodHello, body, w.sendOptions()); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
 	select {
-	case a := <-s.answers:
+	case a := <-at.answers:
 		if a.lost != nil {
 			return fmt.Errorf("say hello: %w", a.lost)
 		}
@@ -279,6 +280,7 @@ func (c *conn) greetedBack(a answer) error {
 	client.pending.setLimit(answer.Limits.Inflight)
 	client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
 	coders, _ := own.commonCoders(answer.Coders)
+	c.out.late.agree(coders)
 	own.useCoders(coders)
 	own.streams.setWindow(answer.Window)
 	if err := c.greetedAgain(answer.helloLasting); err != nil {

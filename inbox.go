@@ -8,7 +8,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-// inbox holds the requests and notifies of one connection that cannot run yet,
+// inbox holds the requests and notifies of one session that cannot run yet,
 // and decides what runs. Work waits here, so that the reader does not.
 type inbox struct {
 	session *session

@@ -48,6 +48,13 @@ func frameLen(frames []byte) int {
 // number. What is held too long by the peer makes room for it.
 func (j *journal) add(frame []byte) uint64 {
 	j.mu.Lock()
+	if end := len(j.buf) + len(frame); end <= cap(j.buf) && end-j.head <= j.limit { // nearly always
+		j.buf = append(j.buf, frame...)
+		j.last++
+		number := j.last
+		j.mu.Unlock()
+		return number
+	}
 	defer j.mu.Unlock()
 	for j.first <= j.last && len(j.buf)-j.head+len(frame) > j.limit {
 		j.dropLocked()

@@ -23,21 +23,24 @@ const confirmAfter = time.Second
 // ends counted, and what is kept to be sent again.
 type lasting struct {
 	journal   journal
-	received  atomic.Uint64 // frames that were handed to dispatch; written by the reader
+	counted   uint64        // frames that were handed to dispatch; owned by the reader
+	received  atomic.Uint64 // the same, as of when the reader last had nothing to handle
 	told      atomic.Uint64 // of them, those that the peer was told of
 	confirmed atomic.Uint64 // frames of ours that the peer told of; written by the reader
 	untold    int           // bytes received since; owned by the reader
 	grace     time.Duration // for which the session is kept without a connection
 
-	// Of the side that accepted, which gives tickets; id never changes, and the
-	// others are guarded by session.mu.
-	id      string
-	coders  byte // that hello came to; never changes
-	tickets tickets
-	newest  time.Time // when the newest connection arrived that asked for the session
+	// Guarded by session.mu.
 	state   lastingState
 	changed chan struct{} // closed when state does; nil if nobody waits
 	doomed  error         // why it is to end, whatever becomes of its connection
+
+	// Of the side that accepted, which gives tickets; guarded by session.mu, but
+	// for those that never change.
+	id      string // never changes
+	coders  byte   // that hello came to; never changes
+	tickets tickets
+	newest  time.Duration // when the newest connection arrived that asked for the session, after epoch
 
 	// Of the side that dialed.
 	ticket string      // shown to take the session up; owned by whoever dials, and the reader
@@ -49,13 +52,13 @@ type lasting struct {
 	since                        time.Time // when it was parked
 }
 
-// lastingState is where a lasting session is on the side that accepted.
+// lastingState is where a lasting session is.
 type lastingState int
 
 const (
 	connected lastingState = iota
 	parked
-	resuming // a connection is about to take it up
+	moving // its connection is about to park it, or another one to take it up
 	lost
 )
 
@@ -90,14 +93,29 @@ func (c *conn) count(s *session, f *wire.Frame) {
 		return
 	}
 	l := s.lasting.Load()
-	n := l.received.Add(1)
+	l.counted++
 	l.untold += wire.HeaderLen + int(f.BodyLen)
-	switch told := l.told.Load(); {
-	case n-told >= confirmFrames || l.untold >= confirmBytes:
+	switch untold := l.counted - l.told.Load(); {
+	case untold >= confirmFrames || l.untold >= confirmBytes:
 		l.untold = 0
+		l.publish()
 		c.confirm(l)
-	case n-told == 1:
+	case untold == 1:
 		c.life.confirmSoon()
+	}
+}
+
+// publish says what was received to those who do not read the connection. It is
+// called by the reader.
+func (s *session) publish() {
+	if l := s.lasting.Load(); l != nil {
+		l.publish()
+	}
+}
+
+func (l *lasting) publish() {
+	if l.received.Load() != l.counted {
+		l.received.Store(l.counted)
 	}
 }
 
@@ -134,6 +152,7 @@ func (c *conn) receiveConfirm(f *wire.Frame) error {
 // pong answers a ping, and confirms.
 func (c *conn) pong(f *wire.Frame) error {
 	if l := c.session().lasting.Load(); l != nil {
+		l.publish()
 		c.confirm(l)
 	}
 	return c.out.appendControl(wire.Header{Cmd: wire.Pong, Seq: f.Seq}.Append(nil), false)
@@ -147,9 +166,6 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	l.journal.leftUpTo(last.counted)
-	if s.client.accepted() {
-		s.pausedFor()
-	}
 	s.mu.Lock()
 	fresh := !s.client.accepted() && !s.introduced.Load() // an attempt that came to nothing
 	if s.cause != nil || l.doomed != nil || fresh {
@@ -157,17 +173,44 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	s.now.Store(nil)
-	s.setLastingLocked(l, parked)
-	if !s.client.accepted() {
-		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
-	}
+	s.setLastingLocked(l, moving) // nobody takes it up before all of this is done
 	s.mu.Unlock()
 	s.inbox.dropOutside()
-	s.client.pending.fail(cause, last.frame, c)
-	s.client.paused(s, c, cause)
 	if s.client.accepted() {
-		s.handler.sessions.park(s, l, host(s.client.from(c)))
+		s.pausedFor()
 	}
+	s.client.pending.fail(cause, last.frame, c)
+	s.client.paused(s, cause)
+	s.release(l, host(s.client.from(c)))
+	return true
+}
+
+// release has a session that has no connection wait for the next one, which is to
+// come from an address.
+func (s *session) release(l *lasting, address string) {
+	accepted := s.client.accepted()
+	s.mu.Lock()
+	s.setLastingLocked(l, parked)
+	if !accepted {
+		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
+	}
+	doomed := l.doomed
+	s.mu.Unlock()
+	if accepted {
+		s.handler.sessions.park(s, l, address)
+	}
+	if doomed != nil {
+		s.terminate(doomed)
+	}
+}
+
+// takeLocked has a session that is parked wait for the connection that is about to
+// take it up, and for no other one.
+func (s *session) takeLocked(l *lasting) bool {
+	if l.state != parked || s.cause != nil || l.doomed != nil {
+		return false
+	}
+	s.setLastingLocked(l, moving)
 	return true
 }
 

@@ -47,7 +47,6 @@ var (
 	errAttempt   = &Error{Code: CodeUnavailable, Message: "the attempt to connect failed"}
 	errNewLogin  = &Error{Code: CodePermissionDenied, Message: "the session is somebody else's"}
 	errUnknown   = &Error{Code: CodeUnavailable, Message: "the server does not know the session any more"}
-	errImpolite  = &Error{Code: CodeUnavailable, Message: "the server refused the session"}
 	lostByReason = map[string]*Error{reasonExpired: errExpired, reasonGap: errGap, reasonIdentity: errNewLogin}
 )
 
@@ -81,15 +80,15 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	// The last connection may have confirmed it meanwhile, and it is to be good for
 	// another attempt.
 	if good, err := s.takes(c, l, shown); !good {
-		s.release(l)
+		s.release(l, l.address)
 		return nil, reasonUnknown, err
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
-		s.release(l)
+		s.release(l, l.address)
 		return nil, "", errForged
 	case gone:
-		s.release(l)
+		s.release(l, l.address)
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
@@ -101,7 +100,7 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 // is read after the one that followed it.
 func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error) {
 	s.mu.Lock()
-	if c.arrived.Before(l.newest) {
+	if c.arrived < l.newest {
 		s.mu.Unlock()
 		return false, errOlder
 	}
@@ -130,12 +129,11 @@ func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
-		if c.arrived.Before(l.newest) {
+		if c.arrived < l.newest {
 			s.mu.Unlock()
 			return false, errOlder
 		}
-		if l.state == parked && s.cause == nil && l.doomed == nil {
-			s.setLastingLocked(l, resuming)
+		if s.takeLocked(l) {
 			s.mu.Unlock()
 			s.handler.sessions.unpark(l)
 			return true, nil
@@ -158,18 +156,6 @@ func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 		case <-patience.C:
 			return false, errFence
 		}
-	}
-}
-
-// release gives a session back that was not taken up.
-func (s *session) release(l *lasting) {
-	s.mu.Lock()
-	s.setLastingLocked(l, parked)
-	doomed := l.doomed
-	s.mu.Unlock()
-	s.handler.sessions.park(s, l, l.address)
-	if doomed != nil {
-		s.terminate(doomed)
 	}
 }
 
@@ -299,7 +285,6 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	if answer == nil {
 		c.sendConfirm(l.received.Load()) // it proves that the ticket arrived
 	}
-	s.client.unpark(s)
 	s.inbox.resume()
 	if doomed != nil {
 		c.shut(doomed)

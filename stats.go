@@ -11,7 +11,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/ws"
 )
 
-// Stats is what connections hold at one moment, added up. Nothing is counted for
+// Stats is what connections and sessions hold at one moment, added up. Nothing is counted for
 // it while they work: it is read from what is there.
 type Stats struct {
 	// Connections is how many there are, those of peers that have not said who
@@ -27,6 +27,11 @@ type Stats struct {
 	Calls int
 	// Streams is how many streams are open.
 	Streams int
+	// Sessions is how many there are that can be taken up when their connection
+	// is lost, and Parked how many of them wait for that.
+	Sessions, Parked int
+	// JournalBytes is what they keep until the peer confirmed it.
+	JournalBytes int
 }
 
 // Add adds what other connections hold.
@@ -39,22 +44,33 @@ func (s *Stats) Add(other Stats) {
 	s.OutboundBytes += other.OutboundBytes
 	s.Calls += other.Calls
 	s.Streams += other.Streams
+	s.Sessions += other.Sessions
+	s.Parked += other.Parked
+	s.JournalBytes += other.JournalBytes
 }
 
-// Stats is what the connection of the client holds now.
+// Stats is what the session of the client holds now.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
-	cn := c.current
+	cn, on := c.current, c.parked
 	c.mu.Unlock()
 	s := Stats{Calls: c.pending.count()}
-	if cn == nil {
+	switch {
+	case cn != nil:
+		on = cn.session()
+		s.Connections = 1
+		s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
+	case on != nil:
+		s.Parked = 1
+	default:
 		return s
 	}
-	s.Connections = 1
-	on := cn.session()
+	if l := on.lasting.Load(); l != nil {
+		s.Sessions = 1
+		s.JournalBytes = l.journal.held()
+	}
 	s.Requests = int(max(0, on.unanswered.Load()))
 	s.InboundFrames, s.InboundBytes = on.inbox.backlog()
-	s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
 	s.Streams = on.streams.count()
 	return s
 }
@@ -101,6 +117,12 @@ const (
 	ClosedByFrame         = "frame"           // what it sent is no frame
 	ClosedByWebSocket     = "websocket"       // what it sent is no WebSocket message of ours
 	ClosedUnauthenticated = "unauthenticated" // it did not say who it is, or not any more
+	ClosedByReplacement   = "replaced"        // another connection took its session up
+	ClosedExpired         = "expired"         // the session was not taken up in time
+	ClosedEvicted         = "evicted"         // the session had to make room for others
+	ClosedByReplay        = "replayed"        // a ticket of the session was shown twice
+	ClosedByGap           = "gap"             // what the session would need is not held any more
+	ClosedUnknown         = "unknown"         // the server does not know the session
 	ClosedByError         = "error"           // anything else: an error of a hook, of the transport
 )
 
@@ -117,6 +139,12 @@ func CloseReason(err error) string {
 		{errGoaway, ClosedByGoaway},
 		{errSilent, ClosedBySilence},
 		{errUnread, ClosedByUnread},
+		{errReplaced, ClosedByReplacement},
+		{errExpired, ClosedExpired},
+		{errEvicted, ClosedEvicted},
+		{errReplayed, ClosedByReplay},
+		{errGap, ClosedByGap},
+		{errUnknown, ClosedUnknown},
 		{errOverrun, ClosedByOverrun},
 		{os.ErrDeadlineExceeded, ClosedBySlowness},
 		{io.EOF, ClosedByPeer},

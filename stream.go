@@ -13,7 +13,7 @@ import (
 
 // Stream is a sequence of messages in each direction under one method. Either
 // side ends its direction when it has said everything; the stream is gone when
-// both have, when either fails or cancels it, and with the connection.
+// both have, when either fails or cancels it, and with the session.
 //
 // One goroutine at a time may send and one may receive, at the same time; the
 // other methods are safe for concurrent use.
@@ -101,23 +101,23 @@ func (s *Stream) send(ctx context.Context, v any, last bool) error {
 		return err
 	}
 	defer b.free()
-	cn, err := s.attach(ctx)
+	on, err := s.attach(ctx)
 	if err != nil {
 		return err
 	}
-	if err := cn.checkBody(s.method, b.b); err != nil {
+	if err := on.checkBody(s.method, b.b); err != nil {
 		return err
 	}
-	if len(b.b) == 0 && !last && !cn.has(capExtended) {
+	if len(b.b) == 0 && !last && !on.has(capExtended) {
 		return Errorf(CodeInvalidArgument, "an empty message on a stream to a base peer, which would drop it")
 	}
-	if err := s.awaitCredit(ctx, cn, len(b.b), last); err != nil {
+	if err := s.awaitCredit(ctx, on, len(b.b), last); err != nil {
 		return err
 	}
-	h := wire.Header{Cmd: s.cmd(wire.Stream, last), Flags: cn.requestFlags(b.kind), Seq: s.id}
-	_, err = cn.send(h, s.method, b.b, sendOptions{timeout: TimeForever, done: ctx.Done()})
+	h := wire.Header{Cmd: s.cmd(wire.Stream, last), Flags: on.requestFlags(b.kind), Seq: s.id}
+	_, err = on.send(h, s.method, b.b, sendOptions{timeout: TimeForever, done: ctx.Done()})
 	if err != nil {
-		s.refund(cn, len(b.b))
+		s.refund(on, len(b.b))
 	}
 	if last {
 		s.settle()
@@ -136,21 +136,21 @@ func (s *Stream) cmd(c wire.Cmd, last bool) wire.Cmd {
 	return c
 }
 
-// attach is the connection of the stream: the current one when it is first asked for.
+// attach is the session of the stream: the current one when it is first asked for.
 func (s *Stream) attach(ctx context.Context) (*session, error) {
 	s.mu.Lock()
-	cn, err := s.session, s.sendErrorLocked()
+	on, err := s.session, s.sendErrorLocked()
 	s.mu.Unlock()
-	if cn != nil || err != nil {
-		return cn, err
+	if on != nil || err != nil {
+		return on, err
 	}
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
-	cn, err = s.client.connection(&w)
+	on, err = s.client.connection(&w)
 	if err != nil {
 		return nil, contextual(ctx, err)
 	}
-	return cn, cn.streams.open(s)
+	return on, on.streams.open(s)
 }
 
 // sendErrorLocked is why nothing can be sent any more.
@@ -166,13 +166,13 @@ func (s *Stream) sendErrorLocked() error {
 
 // awaitCredit takes the credit for a message. A message may overdraw it, so that
 // one of any size can be sent.
-func (s *Stream) awaitCredit(ctx context.Context, cn *session, n int, last bool) error {
+func (s *Stream) awaitCredit(ctx context.Context, on *session, n int, last bool) error {
 	for {
 		s.mu.Lock()
 		err := s.sendErrorLocked()
-		free := !cn.has(capCredit) || s.credit > 0 || n == 0
+		free := !on.has(capCredit) || s.credit > 0 || n == 0
 		if err == nil && free {
-			if cn.has(capCredit) {
+			if on.has(capCredit) {
 				s.credit -= n
 			}
 			s.sentEnd = last
@@ -189,15 +189,15 @@ func (s *Stream) awaitCredit(ctx context.Context, cn *session, n int, last bool)
 }
 
 // refund gives back the credit of a message that was not sent.
-func (s *Stream) refund(cn *session, n int) {
-	if cn.has(capCredit) {
+func (s *Stream) refund(on *session, n int) {
+	if on.has(capCredit) {
 		s.addCredit(n)
 	}
 }
 
 // end ends our direction.
 func (s *Stream) end(failure error) error {
-	cn, err := s.attach(context.Background())
+	on, err := s.attach(context.Background())
 	if errors.Is(err, ErrStreamClosed) {
 		return nil
 	}
@@ -214,10 +214,10 @@ func (s *Stream) end(failure error) error {
 	buf := takeBuffer()
 	defer buf.free()
 	h := wire.Header{Cmd: s.cmd(wire.Stream, true), Seq: s.id}
-	if failure != nil && cn.has(capErrors) { // the text of an error would be data to a base peer
-		h.Flags = wire.Error | cn.appendError(buf, failure)
+	if failure != nil && on.has(capErrors) { // the text of an error would be data to a base peer
+		h.Flags = wire.Error | on.appendError(buf, failure)
 	}
-	_, err = cn.send(h, s.method, buf.b, sendOptions{timeout: TimeForever})
+	_, err = on.send(h, s.method, buf.b, sendOptions{timeout: TimeForever})
 	if h.Flags != 0 {
 		s.finish(ErrStreamClosed)
 	}
@@ -284,12 +284,12 @@ func (s *Stream) next(ctx context.Context) (chunk, error) {
 // must not wait for us meanwhile.
 func (s *Stream) wait(ctx context.Context, changed <-chan struct{}) bool {
 	s.mu.Lock()
-	cn := s.session
+	on := s.session
 	s.mu.Unlock()
-	if cn != nil {
-		cn.streams.waiting.Add(1)
-		defer cn.streams.waiting.Add(-1)
-		cn.inbox.waitBegan()
+	if on != nil {
+		on.streams.waiting.Add(1)
+		defer on.streams.waiting.Add(-1)
+		on.inbox.waitBegan()
 	}
 	select {
 	case <-changed:
@@ -333,14 +333,14 @@ func (s *Stream) grantLocked(n int) int {
 // Close ends both directions now. What the peer still sends is dropped.
 func (s *Stream) Close() {
 	s.mu.Lock()
-	cn, over := s.session, s.closed
+	on, over := s.session, s.closed
 	s.mu.Unlock()
 	if over {
 		return
 	}
-	if cn != nil && cn.has(capCancel) {
-		_, _ = cn.send(wire.Header{Cmd: s.cmd(wire.Cancel, true), Seq: s.id}, "", nil, sendOptions{timeout: TimeForever})
-	} else if cn != nil {
+	if on != nil && on.has(capCancel) {
+		_, _ = on.send(wire.Header{Cmd: s.cmd(wire.Cancel, true), Seq: s.id}, "", nil, sendOptions{timeout: TimeForever})
+	} else if on != nil {
 		_ = s.end(nil)
 	}
 	s.finish(ErrStreamClosed)
@@ -413,15 +413,15 @@ func (s *Stream) finish(cause error) {
 	if !over && !s.gotEnd && s.failure == nil {
 		s.failure = cause
 	}
-	cn := s.session
+	on := s.session
 	s.wakeLocked()
 	s.mu.Unlock()
 	if over {
 		return
 	}
 	s.cancel(cause)
-	if cn != nil {
-		cn.streams.remove(s)
+	if on != nil {
+		on.streams.remove(s)
 	}
 }
 
@@ -435,7 +435,7 @@ func (s *Stream) serve(f func(*Stream)) {
 func (s *Stream) served() {
 	if v := recover(); v != nil {
 		s.session.logPanic("stream handler", s.method, v)
-		_ = s.end(errInternal) // the connection may be gone too
+		_ = s.end(errInternal) // the session may be over too
 	}
 	_ = s.end(nil)
 	s.mu.Lock()

@@ -17,7 +17,7 @@ const maxBaseUnread = 1 << 20
 // end, so that a late frame does not open them again.
 const maxRecent = 256
 
-// streams are the streams of one connection. The two sides count their ids
+// streams are the streams of one session. The two sides count their ids
 // apart, so an id can be in use in both directions.
 type streams struct {
 	session *session
@@ -176,7 +176,7 @@ func (t *streams) served() {
 	t.running--
 }
 
-// close ends all streams: the connection is gone.
+// close ends all streams: the session is over.
 func (t *streams) close(cause error) {
 	t.mu.Lock()
 	t.ended = cause
@@ -194,92 +194,92 @@ func (t *streams) close(cause error) {
 }
 
 // receiveStream takes a stream frame of the peer, on the reader.
-func (c *session) receiveStream(f *wire.Frame) error {
-	s, fresh := c.streams.find(f)
+func (s *session) receiveStream(f *wire.Frame) error {
+	st, fresh := s.streams.find(f)
 	if fresh {
 		var err error
-		if s, err = c.streams.accept(f); err != nil {
-			return c.refuseStream(f, err)
+		if st, err = s.streams.accept(f); err != nil {
+			return s.refuseStream(f, err)
 		}
 	}
-	if s == nil {
+	if st == nil {
 		return nil // over on our side: what was under way is late
 	}
 	limit := maxBaseUnread
-	if c.has(capCredit) {
-		limit = 2*c.limits.Window + c.maxBody() // one message may overdraw
+	if s.has(capCredit) {
+		limit = 2*s.limits.Window + s.maxBody() // one message may overdraw
 	}
-	if !s.push(f, limit) {
-		c.log().Warn("arpc: stream dropped, its messages are not read", "stream", s.String(), "limit", limit)
-		c.dropStream(s)
+	if !st.push(f, limit) {
+		s.log().Warn("arpc: stream dropped, its messages are not read", "stream", st.String(), "limit", limit)
+		s.dropStream(st)
 		return nil
 	}
 	switch {
 	case f.Flags&wire.Error != 0: // an error ends both directions
-		s.finish(nil)
+		st.finish(nil)
 	case f.Cmd&wire.Last != 0:
-		s.settle()
+		st.settle()
 	}
 	return nil
 }
 
 // dropStream ends a stream whose reader is too far behind, without waiting for
 // anything: this is the goroutine that reads the connection.
-func (c *session) dropStream(s *Stream) {
-	h := wire.Header{Cmd: s.cmd(wire.Stream, true), Seq: s.id}
-	method := s.method
-	if c.has(capCancel) {
-		h.Cmd, method = s.cmd(wire.Cancel, true), ""
+func (s *session) dropStream(st *Stream) {
+	h := wire.Header{Cmd: st.cmd(wire.Stream, true), Seq: st.id}
+	method := st.method
+	if s.has(capCancel) {
+		h.Cmd, method = st.cmd(wire.Cancel, true), ""
 	}
-	_, _ = c.send(h, method, nil, sendOptions{onReader: true})
-	s.finish(Errorf(CodeResourceExhausted, "messages of the stream were not read in time"))
+	_, _ = s.send(h, method, nil, sendOptions{onReader: true})
+	st.finish(Errorf(CodeResourceExhausted, "messages of the stream were not read in time"))
 }
 
 // refuseStream ends a stream that the peer opened and nobody takes.
-func (c *session) refuseStream(f *wire.Frame, why error) error {
+func (s *session) refuseStream(f *wire.Frame, why error) error {
 	buf := takeBuffer()
 	defer buf.free()
 	h := wire.Header{Cmd: wire.Stream | wire.Last, Seq: f.Seq}
-	if c.has(capErrors) {
-		h.Flags = wire.Error | c.appendError(buf, why)
+	if s.has(capErrors) {
+		h.Flags = wire.Error | s.appendError(buf, why)
 	}
-	_, err := c.send(h, string(f.Method), buf.b, sendOptions{onReader: true})
+	_, err := s.send(h, string(f.Method), buf.b, sendOptions{onReader: true})
 	return err
 }
 
 // receiveCancel takes a cancel: of a request, or with the last bit of a stream.
-func (c *session) receiveCancel(f *wire.Frame) {
-	if !c.has(capCancel) {
+func (s *session) receiveCancel(f *wire.Frame) {
+	if !s.has(capCancel) {
 		return
 	}
 	if f.Cmd&wire.Last == 0 {
-		c.inbox.cancel(f.Seq)
+		s.inbox.cancel(f.Seq)
 		return
 	}
-	if s, _ := c.streams.find(f); s != nil {
-		s.finish(&Error{Code: CodeCanceled, Message: "stream canceled by the peer", remote: true})
+	if st, _ := s.streams.find(f); st != nil {
+		st.finish(&Error{Code: CodeCanceled, Message: "stream canceled by the peer", remote: true})
 	}
 }
 
 // receiveCredit takes a grant for a stream.
-func (c *session) receiveCredit(f *wire.Frame) error {
-	if !c.has(capCredit) {
+func (s *session) receiveCredit(f *wire.Frame) error {
+	if !s.has(capCredit) {
 		return nil
 	}
 	if len(f.Body) != 4 {
 		return &wire.FrameError{Reason: wire.Truncated, Got: uint64(len(f.Body)), Limit: 4}
 	}
-	if s, _ := c.streams.find(f); s != nil {
-		s.addCredit(int(min(binary.LittleEndian.Uint32(f.Body), maxCredit)))
+	if st, _ := s.streams.find(f); st != nil {
+		st.addCredit(int(min(binary.LittleEndian.Uint32(f.Body), maxCredit)))
 	}
 	return nil
 }
 
 // grant tells the peer that it may send n bytes more.
-func (c *session) grant(s *Stream, n int) {
-	if !c.has(capCredit) {
+func (s *session) grant(st *Stream, n int) {
+	if !s.has(capCredit) {
 		return
 	}
 	body := binary.LittleEndian.AppendUint32(nil, uint32(n))
-	_, _ = c.send(wire.Header{Cmd: s.cmd(wire.Credit, false), Seq: s.id}, "", body, sendOptions{timeout: TimeForever})
+	_, _ = s.send(wire.Header{Cmd: st.cmd(wire.Credit, false), Seq: st.id}, "", body, sendOptions{timeout: TimeForever})
 }

@@ -1,7 +1,7 @@
 // Bench measures arpc beside others: server and load in processes of their own,
 // the contenders in turn, several rounds, medians.
 //
-//	bench run echo|ws|latency|idle|durable|fanout [-rounds 3] [-seconds 4]
+//	bench run echo|ws|latency|idle|durable|sessions|fanout [-rounds 3] [-seconds 4]
 //	bench report
 //
 // run writes bench/results.json and what report makes of it: docs/benchmarks.md
@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-const usage = `usage: bench run echo|ws|latency|idle|durable|fanout [flags]
+const usage = `usage: bench run echo|ws|latency|idle|durable|sessions|fanout [flags]
        bench report [-root FOLDER]`
 
 func command(args []string) error {

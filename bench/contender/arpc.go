@@ -41,6 +41,26 @@ var arpcs = []Contender{
 		Name: "arpc-ws-bytes", About: "inline, bytes without a codec, over WebSocket",
 		Serve: overWebSocket(bytesInline), Dial: dialArpc(webSocketDoor, newPlain),
 	},
+	{
+		Name: "arpc-brief", About: "typed route, JSON, as it comes, without sessions that outlive the connection",
+		Serve: overTCP(brief(typed(arpc.Auto))), Dial: dialArpc(tcpDoor, newTyped),
+	},
+	{
+		Name: "arpc-bytes-brief", About: "inline, bytes without a codec, without such sessions",
+		Serve: overTCP(brief(bytesInline)), Dial: dialArpc(tcpDoor, newPlain),
+	},
+	{
+		Name: "arpc-ws-bytes-brief", About: "the same over WebSocket",
+		Serve: overWebSocket(brief(bytesInline)), Dial: dialArpc(webSocketDoor, newPlain),
+	},
+}
+
+// brief is a route of a server whose sessions end with their connection.
+func brief(register route) route {
+	return func(h *arpc.Handler) {
+		h.SetLimits(arpc.Limits{Grace: -1})
+		register(h)
+	}
 }
 
 // route registers the echo.

@@ -20,6 +20,11 @@ var (
 		New:      func() Publisher { return &arpcServer{pubsub.NewServer(pubsub.Open())} },
 		Protocol: audience.Protocol{Path: "/", Greet: greetArpc, Read: readArpc},
 	}
+	arpcLasting = Contender{
+		Name: "arpc-lasting", About: "the same for clients whose sessions outlive the connection",
+		New:      func() Publisher { return &arpcServer{pubsub.NewServer(pubsub.Open())} },
+		Protocol: audience.Protocol{Path: "/", Greet: greetLasting, Read: readArpc},
+	}
 	arpcBase = Contender{
 		Name: "arpc-base", About: "the same for clients that know the base protocol only",
 		New:      func() Publisher { return &arpcServer{pubsub.NewServer(pubsub.Open())} },
@@ -49,13 +54,18 @@ func (s *arpcServer) Publish(text []byte) error {
 }
 
 // greetArpc says hello and subscribes, in the way that was agreed to.
-func greetArpc(l *audience.Link) error {
+func greetArpc(l *audience.Link) error { return greetWith(l) }
+
+// greetLasting is the same for a session that outlives the connection.
+func greetLasting(l *audience.Link) error { return greetWith(l, "resume") }
+
+func greetWith(l *audience.Link, more ...string) error {
 	var agreed struct {
 		Caps []string `json:"caps"`
 	}
 	hello := map[string]any{
 		"arpc": 1, "coders": []string{}, "codec": "json", "window": helloWindow,
-		"caps":   []string{"batch", "cancel", "errors", "kind", "credit", "goaway", topics},
+		"caps":   append([]string{"batch", "cancel", "errors", "kind", "credit", "goaway", topics}, more...),
 		"topics": []map[string]any{{"topic": ""}}, // where broadcasts are
 	}
 	if err := ask(l, methodHello, hello, &agreed); err != nil {

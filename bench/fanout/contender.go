@@ -39,7 +39,7 @@ type Publisher interface {
 }
 
 // All are the contenders.
-var All = []Contender{arpcTopic, arpcBase, gorillaHub, melodyBroadcast, socketIO, rawCoalesced, rawEach}
+var All = []Contender{arpcTopic, arpcLasting, arpcBase, gorillaHub, melodyBroadcast, socketIO, rawCoalesced, rawEach}
 
 // Named finds a contender.
 func Named(name string) (Contender, error) {

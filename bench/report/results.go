@@ -26,6 +26,7 @@ const (
 	ClientCPU   Metric = "clientCPUus"       // the same of the load
 	Reads       Metric = "serverReads"       // system calls of the server that read, per call
 	Writes      Metric = "serverWrites"      // the same of those that write
+	Syscalls    Metric = "serverSyscalls"    // both together
 	Allocations Metric = "serverAllocations" // objects the server allocated per call
 	Lost        Metric = "lost"              // deliveries that never came
 	Resident    Metric = "residentBytes"     // of the server per connection, as it is

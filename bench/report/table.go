@@ -35,6 +35,7 @@ var columns = map[string][]column{
 		median("before a collection", Resident), median("opened/s", Opened),
 		median("server µs/open", ServerCPU),
 	},
+	"sessions": append([]column{median("calls/s", Rate), spread("min–max", Rate)}, append(costs, median("reads and writes/call", Syscalls))...),
 	"durable": {
 		median("publications/s", Rate), spread("min–max", Rate), ratio("× redis-always", Rate, "redis-always"),
 		median("p50 µs", P50), median("p99 µs", P99), spread("p99 min–max", P99),

@@ -99,6 +99,7 @@ func measurement(o control.Outcome, before, after reading) report.Measurement {
 		report.ClientCPU: rounded(float64(client.cpu.Microseconds()) / calls),
 		report.Reads:     rounded(float64(server.reads) / calls),
 		report.Writes:    rounded(float64(server.writes) / calls),
+		report.Syscalls:  rounded(float64(server.reads+server.writes) / calls),
 	}
 	if before.counts.Allocations != nil && after.counts.Allocations != nil {
 		m[report.Allocations] = rounded(float64(*after.counts.Allocations-*before.counts.Allocations) / calls)

@@ -27,6 +27,9 @@ type load struct {
 // single are the contenders that can have one call in flight and no more.
 var single = []string{"ping-pong"}
 
+// sessionsBeside are pairs: with sessions that outlive the connection, and without.
+var sessionsBeside = []string{"arpc", "arpc-brief", "arpc-bytes", "arpc-bytes-brief", "arpc-ws-bytes", "arpc-ws-bytes-brief"}
+
 // calls are the loads of echo and ws: the classic one, one call at a time, and
 // many connections, each with small and larger texts.
 func calls(single []string) []load {
@@ -73,6 +76,15 @@ var benchmarks = []benchmark{
 		},
 	},
 	{
+		name: "sessions",
+		loads: []load{
+			{name: "64 B, 8 × 10", size: 64, connections: 8, callers: 10, also: sessionsBeside},
+			{name: "1 KiB, 8 × 10", size: 1024, connections: 8, callers: 10, also: sessionsBeside},
+			{name: "64 B, 1 × 1", size: 64, connections: 1, callers: 1, also: sessionsBeside},
+			{name: "1,000 subscribers, 16 in flight", size: 128, connections: 1000, window: 16, also: []string{"arpc-lasting", "arpc"}},
+		},
+	},
+	{
 		name: "fanout",
 		// Those that goals compare follow each other: what else the machine does changes with time.
 		contenders: []string{"raw-coalesced", "arpc", "raw", "gorilla-hub", "arpc-base", "melody", "socket.io"},
@@ -91,7 +103,7 @@ func benchmarkNamed(name string) (benchmark, error) {
 			return b, nil
 		}
 	}
-	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency, idle, durable and fanout", name)
+	return benchmark{}, fmt.Errorf("no benchmark %q: there are echo, ws, latency, idle, durable, sessions and fanout", name)
 }
 
 // narrow keeps the loads and contenders that were asked for.

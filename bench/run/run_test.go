@@ -93,7 +93,7 @@ func everythingOf(b benchmark) report.Section {
 		for _, name := range b.under(l) {
 			m := report.Measurement{
 				report.Rate: 1, report.P50: 1, report.P99: 1, report.P999: 1, report.ServerCPU: 1, report.ClientCPU: 1,
-				report.Reads: 1, report.Writes: 1, report.Allocations: 1, report.Resident: 1, report.Collected: 1, report.Opened: 1,
+				report.Reads: 1, report.Writes: 1, report.Syscalls: 1, report.Allocations: 1, report.Resident: 1, report.Collected: 1, report.Opened: 1,
 				report.Lost: 1,
 			}
 			measured.Contenders = append(measured.Contenders, report.Contender{Name: name, Rounds: []report.Measurement{m}})

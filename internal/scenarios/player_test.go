@@ -19,23 +19,30 @@ type player struct {
 	subscriptions map[string]*pubsub.Subscription
 
 	mu      sync.Mutex
-	inboxes map[string]chan any // guarded by mu; by method, topic, or topic and " members"
+	inboxes map[string]chan any // guarded by mu; by method, topic, topic and " members", or session
 }
+
+// session is the inbox of what becomes of it.
+const session = "the session"
 
 // epochs are those of the topics of a scenario, which all its players know.
 type epochs map[string]string
 
-func newPlayer(ctx context.Context, address string, handlers map[string]scenarios.Handler, known epochs, prepare func(*arpc.Handler)) (*player, error) {
+func newPlayer(ctx context.Context, address string, scenario scenarios.Scenario, known epochs, prepare func(*arpc.Handler)) (*player, error) {
 	p := &player{epochs: known, subscriptions: map[string]*pubsub.Subscription{}, inboxes: map[string]chan any{}}
 	handler := arpc.NewHandler()
 	prepare(handler)
-	for method, h := range handlers {
+	for method, h := range scenario.Handlers {
 		if h.Upper || h.Break {
 			handler.HandleStream(method, func(s *arpc.Stream) { serveStream(s, h) })
 			continue
 		}
 		handler.Handle(method, func(ctx *arpc.Context) { p.handle(ctx, h) })
 	}
+	if scenario.Session == "none" {
+		handler.SetLimits(arpc.Limits{Grace: -1})
+	}
+	p.watchSession(handler)
 	joined := func(topic string) func(*pubsub.Message) {
 		return func(m *pubsub.Message) { p.inbox(topic) <- m }
 	}
@@ -43,6 +50,12 @@ func newPlayer(ctx context.Context, address string, handlers map[string]scenario
 	var err error
 	p.Client, err = pubsub.Dial(ctx, address, pubsub.WithHandler(handler), pubsub.WithJoined(joined), pubsub.WithClientOptions(quickly))
 	return p, err
+}
+
+func (p *player) watchSession(h *arpc.Handler) {
+	h.HandlePaused(func(*arpc.Client, error) { p.inbox(session) <- "paused" })
+	h.HandleResumed(func(*arpc.Client) { p.inbox(session) <- "resumed" })
+	h.HandleDisconnected(func(*arpc.Client, error) { p.inbox(session) <- "lost" })
 }
 
 // inbox holds what came by a name until a step takes it.
@@ -115,8 +128,19 @@ func (p *player) play(ctx context.Context, step scenarios.Step) error {
 		})
 	case "stream":
 		return expect(step.Error, p.exchange(step))
+	case "session":
+		return p.expectOfSession(ctx, step.Events)
 	}
 	return p.playTopic(ctx, step)
+}
+
+func (p *player) expectOfSession(ctx context.Context, events []string) error {
+	for _, want := range events {
+		if got, err := p.take(ctx, session); err != nil || got != want {
+			return fmt.Errorf("got %v, %w, want %s", got, err, want)
+		}
+	}
+	return nil
 }
 
 func (p *player) calls(ctx context.Context, step scenarios.Step) error {

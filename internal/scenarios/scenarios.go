@@ -14,6 +14,8 @@
 //	receive    the next notify of that method has this body; with times, so many
 //	stream     method, send: bodies, then the end -> receive: bodies, then the end
 //	           or error; with leave, canceled when these have come
+//	session    what the client is told next of its session is events: paused,
+//	           resumed, lost
 //
 //	subscribe  topic, from now, with last: that many, with since: behind that
 //	           offset, of epoch or else of the topic's; with echo, and with info,
@@ -57,6 +59,7 @@ var table []byte
 // A Scenario is a row of the table.
 type Scenario struct {
 	Name     string
+	Session  string             // "none" for clients that have none
 	Handlers map[string]Handler // of the client, by method
 	Steps    []Step
 }
@@ -86,6 +89,7 @@ type Step struct {
 	Error    *Error
 	Send     []Value
 	Receive  []Value
+	Events   []string
 
 	Since  *uint64
 	Epoch  string

@@ -39,15 +39,18 @@ func TestScenarios(t *testing.T) {
 
 // serve starts the server; it returns the address of each door.
 func serve(t *testing.T, prepare func(*arpc.Handler)) map[string]string {
-	topics := scenarios.NewServer()
+	sockets := scenarios.NewSockets()
+	topics := scenarios.NewServer(sockets)
 	prepare(topics.Handler)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- topics.Serve(tcp) }()
-	web := httptest.NewServer(topics.WebSocket())
+	go func() { served <- topics.Serve(sockets.Watch(tcp)) }()
+	web := httptest.NewUnstartedServer(topics.WebSocket())
+	web.Listener = sockets.Watch(web.Listener)
+	web.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), wait)
 		defer cancel()
@@ -74,7 +77,7 @@ func run(t *testing.T, address string, scenario scenarios.Scenario, prepare func
 		p := players[step.Peer]
 		if p == nil {
 			var err error
-			if p, err = newPlayer(ctx, address, scenario.Handlers, known, prepare); err != nil {
+			if p, err = newPlayer(ctx, address, scenario, known, prepare); err != nil {
 				t.Fatal(err)
 			}
 			defer p.Stop()

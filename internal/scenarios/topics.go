@@ -21,17 +21,23 @@ const (
 // to whoever asks, what no client can.
 type stage struct {
 	*pubsub.Server
+	sockets *Sockets
+
 	mu   sync.Mutex
 	held map[string]chan struct{} // guarded by mu; topics that wait until it is closed
 }
 
-// NewServer returns the server of the table, which serves every door.
-func NewServer() *pubsub.Server {
-	s := &stage{held: map[string]chan struct{}{}}
+// NewServer returns the server of the table, which serves every door. Its routes
+// cut the connections that came by listeners which the sockets watch.
+func NewServer(sockets *Sockets) *pubsub.Server {
+	s := &stage{sockets: sockets, held: map[string]chan struct{}{}}
 	s.Server = pubsub.NewServer(pubsub.Authorize(s.authorize), pubsub.Topics(settings))
 	mount(s.Handler)
+	mountStories(s.Handler)
+	s.Handler.HandleStream("/falter", s.falter)
 	for method, do := range map[string]func(*arpc.Context, order) error{
 		"/cut":      s.cut,
+		"/drop":     s.drop,
 		"/publish":  s.publish,
 		"/tell-all": s.tellAll,
 		"/join":     s.join,
@@ -47,6 +53,7 @@ type order struct {
 	Topic  string
 	Method string
 	Times  int
+	Every  int
 }
 
 func obey(ctx *arpc.Context, do func(*arpc.Context, order) error) {
@@ -103,13 +110,50 @@ func (s *stage) hold(name string) (release func()) {
 	}
 }
 
-// cut closes the caller's connection, and publishes the numbers below times to
-// the topic before it can be there again.
+// cut ends the caller's session, and publishes the numbers below times to the
+// topic before it can be there again.
 func (s *stage) cut(ctx *arpc.Context, o order) error {
 	defer s.hold(o.Topic)()
 	ctx.Client.Stop()
 	<-ctx.Client.Done()
 	return s.publish(ctx, o)
+}
+
+// drop cuts the caller's connection, and notifies of the numbers below times. It
+// cuts the next connection before each every-th of them.
+func (s *stage) drop(ctx *arpc.Context, o order) error {
+	if err := s.sockets.cut(ctx.Client); err != nil {
+		return err
+	}
+	for i := range o.Times {
+		if i > 0 && o.Every > 0 && i%o.Every == 0 {
+			if err := s.sockets.cut(ctx.Client); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Client.Notify(o.Method, i, patience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// falter sends texts back in capitals, and cuts the connection at each that is "cut".
+func (s *stage) falter(stream *arpc.Stream) {
+	for message, err := range stream.Messages() {
+		if err != nil {
+			return
+		}
+		if string(message.Data) == "cut" {
+			if err := s.sockets.cut(stream.Client()); err != nil {
+				_ = stream.Fail(err)
+				return
+			}
+		}
+		if stream.Send(strings.ToUpper(string(message.Data))) != nil {
+			return
+		}
+	}
 }
 
 // publish publishes the numbers below times.

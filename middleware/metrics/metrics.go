@@ -37,6 +37,8 @@ type Metrics struct {
 	opened   prometheus.Counter
 	closed   *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
+	resumed  prometheus.Counter
+	ended    *prometheus.CounterVec
 	vectors  []prometheus.Collector
 	gauges   []gauge
 }
@@ -77,11 +79,15 @@ func New(h *arpc.Handler, sources ...Source) *Metrics {
 		opened:  prometheus.NewCounter(prometheus.CounterOpts{Name: "arpc_connections_opened_total", Help: "Connections that were opened."}),
 		closed:  counters("connections_closed_total", "Connections that ended, by reason.", "reason"),
 		dropped: counters("dropped_total", "Messages that were not sent, handled or waited for, by reason.", "reason"),
+		resumed: prometheus.NewCounter(prometheus.CounterOpts{Name: "arpc_sessions_resumed_total", Help: "Sessions that went on with another connection."}),
+		ended:   counters("sessions_ended_total", "Sessions that ended, by reason.", "reason"),
 		gauges:  newGauges(),
 	}
-	m.vectors = []prometheus.Collector{m.calls, m.notifies, m.seconds, m.opened, m.closed, m.dropped}
+	m.vectors = []prometheus.Collector{m.calls, m.notifies, m.seconds, m.opened, m.closed, m.dropped, m.resumed, m.ended}
 	h.Use(m.measure)
 	h.HandleStateChange(m.stateChanged)
+	h.HandleResumed(func(*arpc.Client) { m.resumed.Inc() })
+	h.HandleDisconnected(func(_ *arpc.Client, err error) { m.ended.WithLabelValues(arpc.CloseReason(err)).Inc() })
 	h.HandleOverstock(func(*arpc.Client, *arpc.Message) { m.dropped.WithLabelValues(droppedQueue).Inc() })
 	h.HandleMessageDropped(func(*arpc.Client, *arpc.Message) { m.dropped.WithLabelValues(droppedConnection).Inc() })
 	h.HandleSessionMiss(func(*arpc.Client, *arpc.Message) { m.dropped.WithLabelValues(droppedAnswer).Inc() })
@@ -180,6 +186,9 @@ func newGauges() (all []gauge) {
 		all = append(all, gauge{prometheus.NewDesc("arpc_"+name, help, nil, nil), value})
 	}
 	add("connections", "Connections there are.", func(s held) int { return s.Connections })
+	add("sessions", "Sessions that can be taken up when their connection is lost.", func(s held) int { return s.Sessions })
+	add("sessions_parked", "Sessions that wait for that.", func(s held) int { return s.Parked })
+	add("journal_bytes", "Bytes that sessions keep until the peer confirmed them.", func(s held) int { return s.JournalBytes })
 	add("requests", "Requests of peers without an answer.", func(s held) int { return s.Requests })
 	add("calls", "Calls of ours that wait for peers.", func(s held) int { return s.Calls })
 	add("streams", "Streams that are open.", func(s held) int { return s.Streams })

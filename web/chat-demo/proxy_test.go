@@ -193,7 +193,7 @@ func TestNginxCutsWhoIsSilent(t *testing.T) {
 	p := startNginx(t, start(t, "-http=127.0.0.1:0", trustProxy, "-ping="+time.Hour.String()))
 	ended := make(chan error, 8)
 	h := arpc.NewHandler()
-	h.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
+	h.HandlePaused(func(_ *arpc.Client, err error) { ended <- err })
 	p.dial(t, h)
 	if err := arpctest.Receive(t, ended, "end of the connection"); arpc.CloseReason(err) != arpc.ClosedByPeer {
 		t.Errorf("it ended with %v", err)

@@ -22,7 +22,8 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: serve FOLDER")
 	}
-	topics, coded := scenarios.NewServer(), scenarios.NewServer()
+	sockets := scenarios.NewSockets()
+	topics, coded := scenarios.NewServer(sockets), scenarios.NewServer(sockets)
 	scenarios.UseCoders(coded.Handler)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,5 +45,5 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	log.Fatal(web.Serve(listener))
+	log.Fatal(web.Serve(sockets.Watch(listener)))
 }

@@ -66,7 +66,7 @@ export interface Engine {
   flush(all: boolean): void;
 
   // The handlers'.
-  /** Requests and notifies of the present connection that wait or run. */
+  /** Requests and notifies of the present connection, or of its session, that wait or run. */
   readonly jobs: Set<Job>;
   /** Lets requests run that waited for the bound to rise. */
   resume(): void;

@@ -34,8 +34,8 @@ export interface Inbound {
   /** The caller gave a request up. It is answered all the same. */
   cancel(seq: bigint): void;
   /**
-   * The connection is gone: nobody is there to be answered. What it was notified of still runs,
-   * unless it was the last.
+   * The connection is gone, and no session goes on: nobody is there to be answered. What it was
+   * notified of still runs, unless it was the last.
    */
   lost(reason: ArpcError, isFinal: boolean): void;
 }

@@ -228,8 +228,8 @@ export function addSession(
       });
     },
     greet(conn) {
-      if (!held && conn.helloAnswer?.["resumed"])
-        throw new ArpcError("unavailable", "session lost");
+      const isInVain = !held && conn.helloAnswer?.["resumed"];
+      if (isInVain) throw new ArpcError("unavailable", "session lost");
       return undefined;
     },
     opened() {

@@ -47,7 +47,7 @@ export interface StreamingClient {
 export function addStreams(engine: Engine, client: object): Part {
   const { window } = engine.settings;
   const handlers = new Map<string, [StreamHandler, StreamOptions]>();
-  // Those of the present connection, by id and by who opened them.
+  // Those of the present connection, or of its session, by id and by who opened them.
   const ours = new Map<bigint, MessageStream>();
   const theirs = new Map<bigint, MessageStream>();
   // Those that wait for a connection.

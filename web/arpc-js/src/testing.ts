@@ -24,7 +24,7 @@ export interface Pair<Near extends ApiShape, Far extends ApiShape> {
 }
 
 /**
- * Makes two clients and connects them. Neither has topics: those are a server's.
+ * Makes two clients and connects them. Neither has topics or sessions: those are a server's.
  *
  *     const { near, far, link } = pair();
  *     far.handle("/echo", (ctx) => ctx.body);

@@ -1,6 +1,7 @@
 /** The rules of a session: what is counted, confirmed, kept, sent again, refused and given up. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { connect as connectCore } from "../src/core.ts";
 import { type ConnectOptions, connect } from "../src/index.ts";
 import { decodeText, encodeFrame, type Frame, KIND_SHIFT } from "../src/wire.ts";
 import { type FakeSocket, fakeSockets, until } from "./helpers/fake-socket.ts";
@@ -322,6 +323,29 @@ describe("a connection that is lost", () => {
     vi.advanceTimersByTime(100);
     sockets.last.agree({ ...opening, resumed: false, reason: "unknown" });
     await failed;
+    client.close();
+  });
+
+  it("a password is told again, behind what is sent again and before what waited", async () => {
+    const begun = dial({ password: "secret" });
+    const { client, sockets, events, errors } = begun;
+    const authenticated = async (): Promise<void> => {
+      await until(() => sockets.last.sent.at(-1)?.method === "in_A");
+      sockets.last.receive(response(sockets.last.sent.at(-1) as Frame, ""));
+      await until(() => client.state === "open");
+    };
+    sockets.last.agree(opening);
+    await authenticated();
+    client.notify("/sent");
+    sockets.last.drop();
+    client.notify("/waits");
+    // A connection that ends while it is told.
+    for (let i = 0; i < 2; i++) resume(begun, 1);
+    await authenticated();
+    const again = ["9 1", "3 /sent", "1 in_A", "7 2", "1 in_A", "3 /waits"];
+    expect(what(sockets.last)).toEqual(again);
+    expect(events).toEqual(["paused: connection closed (1006)", "resumed"]);
+    expect(errors).not.toHaveBeenCalled();
     client.close();
   });
 
@@ -867,8 +891,12 @@ describe("without a session", () => {
     expect(what(sockets.last)).toEqual(["1 /m"]);
   });
 
-  it("hello does not offer it where none is wanted", () => {
-    const { client, sockets } = dial({ session: "none" });
+  it.each([
+    ["none is wanted", connect, { session: "none" }],
+    ["the client is the core", connectCore, {}],
+  ] as const)("hello does not offer it where %s", (_, connect, options) => {
+    const sockets = fakeSockets();
+    const client = connect("ws://fake/", { WebSocket: sockets.WebSocket, ...options });
     sockets.last.open();
     expect(JSON.parse(decodeText(sockets.last.sent[0]!.body)).caps).not.toContain("resume");
     client.close();

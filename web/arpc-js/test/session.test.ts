@@ -169,3 +169,17 @@ it("a stream of 2 MB arrives as it was sent, over 20 cuts, both ways", async () 
   expect(server.lines.length).toBe(21);
   client.close();
 });
+
+it("confirms are less than 1 % of what a busy session sends", async () => {
+  const server = new SessionServer();
+  server.serve = (frame, session) => session.send(response(frame, '"re"'));
+  const client = dial(server);
+  for (let i = 0; i < 40; i++) {
+    await Promise.all(Array.from({ length: 64 }, () => client.call("/c", "hi")));
+  }
+  const { frames, passed } = server.line;
+  const confirms = frames.filter(({ cmd }) => cmd === 9);
+  expect(confirms.length).toBeGreaterThan(9);
+  expect(confirms.length * 16).toBeLessThan(passed.up / 100);
+  client.close();
+});
