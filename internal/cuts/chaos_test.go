@@ -122,7 +122,7 @@ func (x *chaos) work(name string, c *arpc.Client) {
 			for range 1 + r.IntN(10) {
 				x.note(c, name+" note")
 			}
-			x.call(context.Background(), c, "/echo", id)
+			x.call(c, "/echo", id)
 		})
 	})
 	all.Go(func() {
@@ -156,9 +156,9 @@ func (x *chaos) ask1(c *arpc.Client, id string, r *rand.Rand) {
 	case 1:
 		x.gaveUp(c, id)
 	case 2, 3, 4:
-		x.call(context.Background(), c, "/back", id)
+		x.call(c, "/back", id)
 	default:
-		x.call(context.Background(), c, "/echo", id)
+		x.call(c, "/echo", id)
 	}
 }
 

@@ -1,7 +1,6 @@
 package cuts_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,14 +21,14 @@ func narrow() arpc.Limits { return arpc.Limits{Window: 96} }
 // play is the session that is cut: it is the same each time, and its ends do it at
 // the same time. name is c or s.
 func (l *ledger) play(name string, c *arpc.Client) {
-	together(4, func(i int) { l.call(context.Background(), c, "/echo", fmt.Sprint(name, " echo ", i)) })
+	together(4, func(i int) { l.call(c, "/echo", fmt.Sprint(name, " echo ", i)) })
 	for range 4 {
 		l.note(c, name+" note")
 	}
 	together(4, func(i int) {
 		id := fmt.Sprint(name, " more ", i)
 		if i < 2 {
-			l.call(context.Background(), c, "/back", id)
+			l.call(c, "/back", id)
 		} else {
 			l.refused(c, id)
 		}
@@ -41,7 +40,7 @@ func (l *ledger) play(name string, c *arpc.Client) {
 	}
 	l.gaveUp(c, name+" gave up")
 	l.tapped(c, name+" tapped")
-	together(3, func(i int) { l.call(context.Background(), c, "/echo", fmt.Sprint(name, " last ", i)) })
+	together(3, func(i int) { l.call(c, "/echo", fmt.Sprint(name, " last ", i)) })
 }
 
 // together does something n times at once.
@@ -89,7 +88,7 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 	both.Go(func() { st.play("s", accepted) })
 	both.Wait()
 	for i := 0; st.proxy.Cuts() < len(plan) && i < 1000; i++ { // it was to be cut behind its end
-		st.call(context.Background(), client, "/echo", fmt.Sprint("fill ", i))
+		st.call(client, "/echo", fmt.Sprint("fill ", i))
 	}
 	resumed := within(arpctest.Wait, func() bool {
 		return len(plan) == 0 || st.at.client.resumed.Load() > 0 && client.State() == arpc.StateOpen

@@ -1,6 +1,7 @@
 package cuts_test
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,10 @@ import (
 // A ledger is what the ends of some sessions asked, did and were told. Every
 // request has an id of its own, and what is to stay in order is numbered.
 type ledger struct {
+	// trust ends when something is wrong: nobody waits any more then.
+	trust context.Context
+	lose  context.CancelFunc
+
 	mu sync.Mutex // guards what follows
 	account
 	hanging map[string]func()
@@ -32,7 +37,9 @@ type account struct {
 }
 
 func newLedger() *ledger {
+	trust, lose := context.WithCancel(context.Background())
 	return &ledger{
+		trust: trust, lose: lose,
 		account: account{Asked: map[string]bool{}, Ran: map[string]int{}, Said: map[string]int{}, Heard: map[string]int{}},
 		hanging: map[string]func(){},
 	}
@@ -71,6 +78,7 @@ func (l *ledger) complain(format string, args ...any) {
 }
 
 func (l *ledger) complainLocked(format string, args ...any) {
+	l.lose()
 	if len(l.Wrong) < 100 {
 		l.Wrong = append(l.Wrong, fmt.Sprintf(format, args...))
 	}

@@ -124,6 +124,12 @@ func (p *Proxy) setDown(down bool) {
 	p.down = down
 }
 
+func (p *Proxy) isDown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.down
+}
+
 func (p *Proxy) accept() {
 	for {
 		near, err := p.listener.Accept()
@@ -136,6 +142,10 @@ func (p *Proxy) accept() {
 
 // connect carries one connection until it ends.
 func (p *Proxy) connect(near net.Conn) {
+	if p.isDown() { // the server is to know nothing of it
+		near.Close()
+		return
+	}
 	far, err := net.Dial("tcp", p.config.Server)
 	if err != nil {
 		near.Close()

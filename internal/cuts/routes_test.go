@@ -33,7 +33,7 @@ func reply(id string) string { return "re " + id }
 func (l *ledger) routes(h *arpc.Handler) {
 	h.Handle("/echo", l.handling(func(ctx *arpc.Context, id string) { l.write(ctx, id) }))
 	h.Handle("/back", l.handling(func(ctx *arpc.Context, id string) {
-		l.call(context.Background(), ctx.Client, "/echo", id+"<")
+		l.call(ctx.Client, "/echo", id+"<")
 		l.write(ctx, id)
 	}))
 	h.Handle("/fail", l.handling(func(ctx *arpc.Context, id string) {
@@ -45,7 +45,10 @@ func (l *ledger) routes(h *arpc.Handler) {
 		if err := ctx.Client.Notify("/hanging", id, patience); err != nil {
 			l.complain("say that %s hangs: %v", id, err)
 		}
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-l.trust.Done():
+		}
 		if err := ctx.Error(&arpc.Error{Code: arpc.CodeCanceled, Message: reply(id)}); err != nil {
 			l.complain("let go of %s: %v", id, err)
 		}
@@ -87,10 +90,10 @@ func (l *ledger) write(ctx *arpc.Context, id string) {
 }
 
 // call asks and waits for the answer.
-func (l *ledger) call(ctx context.Context, c *arpc.Client, method, id string) {
+func (l *ledger) call(c *arpc.Client, method, id string) {
 	l.ask(id)
 	var got string
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(l.trust, patience)
 	defer cancel()
 	err := c.CallWith(ctx, method, id, &got)
 	l.answer(id, reply(id), got, err)
@@ -99,7 +102,9 @@ func (l *ledger) call(ctx context.Context, c *arpc.Client, method, id string) {
 // refused asks what is answered with an error.
 func (l *ledger) refused(c *arpc.Client, id string) {
 	l.ask(id)
-	err := c.Call("/fail", id, nil, patience)
+	ctx, cancel := context.WithTimeout(l.trust, patience)
+	defer cancel()
+	err := c.CallWith(ctx, "/fail", id, nil)
 	var coded *arpc.Error
 	if !errors.As(err, &coded) || !coded.Remote() || coded.Code != arpc.CodeAborted {
 		l.answer(id, "", "", fmt.Errorf("refused with %w", err))
@@ -114,7 +119,7 @@ func letGo(id string) string { return id + " let go" }
 // gaveUp asks, and gives up once that is handled.
 func (l *ledger) gaveUp(c *arpc.Client, id string) {
 	l.ask(id)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(l.trust, patience)
 	defer cancel()
 	l.awaitHang(id, cancel)
 	l.say(letGo(id))
@@ -129,7 +134,9 @@ func (l *ledger) gaveUp(c *arpc.Client, id string) {
 // note sends the next of a series.
 func (l *ledger) note(c *arpc.Client, series string) {
 	text := l.say(series)
-	if err := c.Notify("/note", text, patience); err != nil {
+	ctx, cancel := context.WithTimeout(l.trust, patience)
+	defer cancel()
+	if err := c.NotifyWith(ctx, "/note", text); err != nil {
 		l.complain("say %s: %v", text, err)
 	}
 }
@@ -143,7 +150,7 @@ func (l *ledger) mirror(s *arpc.Stream) {
 		}
 		name, _, _ := bytes.Cut(m.Data, []byte("|"))
 		l.hear(string(name))
-		if err := s.Send(m); err != nil {
+		if err := s.SendWith(l.trust, m); err != nil {
 			l.complain("mirror %s: %v", name, err)
 			return
 		}
@@ -163,7 +170,7 @@ func (l *ledger) chunk(series string, size int) []byte {
 func (l *ledger) mirrored(c *arpc.Client, series string, sizes []int) {
 	s := c.NewStream("/mirror")
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(l.trust, patience)
 	defer cancel()
 	sent := make(chan []byte, len(sizes))
 	go func() {
@@ -210,6 +217,7 @@ func (l *ledger) tap(s *arpc.Stream) {
 	select {
 	case <-s.Context().Done():
 		l.hear(l.say(series + " left"))
+	case <-l.trust.Done():
 	case <-time.After(patience):
 		l.complain("tap %s: nobody left", series)
 	}
@@ -218,7 +226,7 @@ func (l *ledger) tap(s *arpc.Stream) {
 // tapped takes what a tap sends, and leaves it.
 func (l *ledger) tapped(c *arpc.Client, series string) {
 	s := c.NewStream("/tap")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(l.trust, patience)
 	defer cancel()
 	if err := s.SendWith(ctx, series); err != nil {
 		l.complain("tapped %s: %v", series, err)

@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func TestRace(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	for round := range rounds {
 		s := d.begin(t, "", "")
-		d.park(t, s)
+		park(t, s)
 		id := func(n int) string { return fmt.Sprint(round, " ", n) }
 		var racing sync.WaitGroup
 		for range racers {
@@ -131,7 +132,7 @@ func TestFullJournal(t *testing.T) {
 				}
 				s.read()
 			}
-			d.park(t, s)
+			park(t, s)
 			p, w := d.ask(t, "", s.ticket, c.received)
 			if c.resumed != w.resumed() || !c.resumed && !w.notResumed("gap") {
 				t.Fatalf("received %d: %v", c.received, w)
@@ -153,7 +154,7 @@ func TestFullJournal(t *testing.T) {
 func TestFullJournalWhileParked(t *testing.T) {
 	d := open(t, arpc.Limits{Journal: 4 << 10}, false)
 	s := d.begin(t, "", "")
-	d.park(t, s)
+	park(t, s)
 	body, taken := strings.Repeat("x", 500), 0
 	var err error
 	for err == nil && taken < 100 {
@@ -179,6 +180,34 @@ func TestFullJournalWhileParked(t *testing.T) {
 	}
 	if err := arpctest.Receive(t, waiting, "the notify that waited"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShutdownOfParked: a server that ends waits for nobody to come back, not even
+// for those who leave while it waits for what they asked.
+func TestShutdownOfParked(t *testing.T) {
+	d := open(t, arpc.Limits{Grace: time.Hour}, false)
+	parked, leaving := d.begin(t, "", ""), d.begin(t, "", "")
+	park(t, parked)
+	leaving.write(request(1, "/wait", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
+		defer cancel()
+		ended <- d.Shutdown(ctx)
+	}()
+	if f := leaving.read(); f.method != "arpc.goaway" {
+		t.Errorf("it was told %+v", f)
+	}
+	leaving.Close()
+	arpctest.Eventually(t, "the server knows", func() bool { return leaving.client.State() != arpc.StateOpen })
+	close(d.released)
+	if err := arpctest.Receive(t, ended, "the end of the server"); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if d.ended.Load() != 2 {
+		t.Errorf("%d sessions ended", d.ended.Load())
 	}
 }
 
@@ -222,7 +251,7 @@ func TestRoomForParked(t *testing.T) {
 			var parked []*session
 			for _, a := range c.come {
 				s := d.begin(t, a.who, a.from)
-				d.park(t, s)
+				park(t, s)
 				parked = append(parked, s)
 			}
 			arpctest.Eventually(t, "so many ended", func() bool { return int(d.ended.Load()) == strings.Count(c.left, "-") })

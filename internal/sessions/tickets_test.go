@@ -19,7 +19,7 @@ func TestResume(t *testing.T) {
 	}
 	s.write(request(7, "/wait", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
-	d.park(t, s)
+	park(t, s)
 	for _, text := range []string{"one", "two"} {
 		if err := s.client.Notify("/note", text, arpctest.Wait); err != nil {
 			t.Fatal(err)
@@ -52,7 +52,7 @@ func TestStolenTicket(t *testing.T) {
 	alice := d.begin(t, "alice", "")
 	for _, parked := range []bool{false, true} {
 		if parked {
-			d.park(t, alice)
+			park(t, alice)
 		}
 		p, w := d.ask(t, "mallory", alice.ticket, 0)
 		if !w.notResumed("identity") {
@@ -82,11 +82,11 @@ func TestSpentTicket(t *testing.T) {
 			d := open(t, arpc.Limits{}, true)
 			s := d.begin(t, "alice", "")
 			first := s.ticket
-			d.park(t, s)
+			park(t, s)
 			d.resume(t, s, "alice")
 			s.call(1, "/run", "a") // which shows that the confirm in front of it was read
 			if parked {
-				d.park(t, s)
+				park(t, s)
 			}
 			if _, w := d.ask(t, "alice", first, 0); !w.notResumed("unknown") {
 				t.Errorf("a spent ticket: %v, %+v", w, w)
@@ -106,7 +106,7 @@ func TestSpentTicket(t *testing.T) {
 func TestGarbageTickets(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
-	d.park(t, s)
+	park(t, s)
 	for _, ticket := range []string{
 		"", ".", "x", "x.y", strings.Repeat("x", 128), strings.Repeat("x", 4096), "\x00\xff", "..", s.ticket + "x", "x" + s.ticket, s.ticket[1:],
 	} {
@@ -125,7 +125,7 @@ func TestLostAnswer(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
 	first := s.ticket
-	d.park(t, s)
+	park(t, s)
 	var lost []string
 	for range 3 { // more than once
 		p, w := d.ask(t, "", first, 0)
@@ -139,7 +139,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 	d.resume(t, s, "") // with the first, once more
 	s.call(1, "/run", "a")
-	d.park(t, s)
+	park(t, s)
 	if _, w := d.ask(t, "", lost[0], 0); !w.notResumed("unknown") {
 		t.Errorf("the ticket of an answer that was lost, after another came: %v", w)
 	}
@@ -183,7 +183,7 @@ func TestLateAttempt(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
 	first := s.ticket
-	d.park(t, s)
+	park(t, s)
 	for _, confirmed := range []bool{false, true} {
 		late := connect(t, d.address, "")
 		late.write(frame{cmd: cmdPing, seq: 1})
@@ -223,7 +223,7 @@ func TestForgedCounts(t *testing.T) {
 	}
 	s.confirm(2)
 	s.call(1, "/run", "a") // received: 4
-	d.park(t, s)
+	park(t, s)
 	for _, received := range []uint64{0, 1, 5, 1 << 40, 1<<64 - 1} {
 		if _, w := d.ask(t, "", s.ticket, received); w.Code != "invalid_argument" {
 			t.Errorf("received %d: %v, %+v", received, w, w)
@@ -246,7 +246,7 @@ func TestForgedCounts(t *testing.T) {
 func TestAnotherHello(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
-	d.park(t, s)
+	park(t, s)
 	for name, g := range map[string]greeting{
 		"fewer capabilities": {Caps: []string{"batch", "cancel", "errors", "kind", "resume"}},
 		"another codec":      {Caps: caps, Codec: "cbor"},
@@ -280,7 +280,7 @@ func TestGraceIsOver(t *testing.T) {
 	s := d.begin(t, "", "")
 	s.write(request(1, "/wait", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
-	d.park(t, s)
+	s.Close()
 	arpctest.Eventually(t, "the end of the session", func() bool { return d.ended.Load() == 1 })
 	arpctest.Closed(t, s.client.Done(), "the client")
 	if n := len(d.Clients()); n != 0 {
