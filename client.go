@@ -136,8 +136,8 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		c.dialer.ended(s, cn, err)
 		return
 	}
-	if cn != nil && cn.admitted.Load() {
-		s.introduce() // it may not have said a word
+	if cn != nil && cn.admitted.Load() && !survives(err) {
+		s.introduce() // it may have said nothing but what it is sent away for
 	}
 	c.speak()
 	c.close(err, s.introduced.Load())
