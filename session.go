@@ -203,18 +203,17 @@ func (s *session) keep(frame []byte, o sendOptions) (number uint64, kept bool, e
 	if l == nil {
 		return 0, false, ErrDisconnected.withSent(false, s.err())
 	}
+	w := newWait(o.timeout, o.done)
+	defer w.stop()
 	for {
-		number, kept, room, err := l.journal.keep(frame)
-		if !errors.Is(err, errFull) {
+		number, kept, room, err := l.journal.keep(frame, o.onReader)
+		switch {
+		case !errors.Is(err, errFull):
 			return number, kept, err
-		}
-		if o.onReader || o.timeout <= 0 {
+		case o.onReader: // the peer would wait for it in vain
+			s.terminate(errGap)
 			return 0, false, ErrOverstock
-		}
-		w := newWait(o.timeout, o.done)
-		err = w.until(room, s.gone.wait())
-		w.stop()
-		if err != nil {
+		case w.until(room, s.gone.wait()) != nil:
 			return 0, false, ErrOverstock
 		}
 	}

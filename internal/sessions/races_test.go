@@ -2,6 +2,7 @@ package sessions_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -50,5 +51,73 @@ func TestSentWhileTakenUp(t *testing.T) {
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAnswerLargerThanTheJournal: it waits for the next connection, like what there
+// is no room for.
+func TestAnswerLargerThanTheJournal(t *testing.T) {
+	d := open(t, arpc.Limits{Journal: 4 << 10}, false)
+	large := strings.Repeat("x", 8<<10)
+	d.Handler.Handle("/large", func(ctx *arpc.Context) {
+		d.run(ctx)
+		<-d.released
+		_ = ctx.Write(large) // what is lost is seen below
+	})
+	s := d.begin(t, "", "")
+	s.write(request(1, "/large", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	d.park(t, s)
+	close(d.released)
+	d.resume(t, s, "")
+	if f := s.read(); f.seq != 1 || f.body != large {
+		t.Errorf("got an answer of %d bytes", len(f.body))
+	}
+}
+
+// TestInlineAnswersWithoutRoom: those that a reader gives at the end of its
+// connection are kept, as many as it may give, and a session that cannot keep them
+// ends: nobody waits for an answer that does not come.
+func TestInlineAnswersWithoutRoom(t *testing.T) {
+	for name, few := range map[string]bool{"few": true, "many": false} {
+		t.Run(name, func(t *testing.T) {
+			const journal = 4 << 10
+			d := open(t, arpc.Limits{Journal: journal}, false)
+			answer := strings.Repeat("x", journal/3)
+			reading, read := make(chan struct{}), make(chan struct{})
+			d.Handler.Handle("/first", func(*arpc.Context) { close(reading); <-read }, arpc.Inline)
+			d.Handler.Handle("/inline", func(ctx *arpc.Context) { _ = ctx.Write(answer) }, arpc.Inline) // as above
+			s := d.begin(t, "", "")
+			frames := []frame{{cmd: cmdNotify, method: "/first"}}
+			for n := uint64(1); n <= 5 || n <= 20 && !few; n++ {
+				frames = append(frames, request(n, "/inline", ""))
+			}
+			s.write(frames...) // in one read of the server
+			arpctest.Closed(t, reading, "the first notify")
+			p := connect(t, d.address, "")
+			replaced := make(chan welcome, 1)
+			go func() {
+				w, _ := p.tryGreet(greeting{Caps: caps, Session: &asked{Ticket: s.ticket}})
+				replaced <- w
+			}()
+			_ = s.end() // the new connection takes its session
+			close(read)
+			w := arpctest.Receive(t, replaced, "answer to hello")
+			if !few {
+				if !w.notResumed("unknown") {
+					t.Errorf("a session that could not keep its answers: %v", w)
+				}
+				return
+			}
+			if !w.resumed() {
+				t.Fatalf("resume: %v", w)
+			}
+			p.confirm(0)
+			for n := uint64(1); n <= 5; n++ {
+				if f := p.read(); f.seq != n || f.body != answer {
+					t.Errorf("answer %d is %+v", n, f)
+				}
+			}
+		})
 	}
 }
