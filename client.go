@@ -136,7 +136,8 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		c.dialer.ended(s, cn, err)
 		return
 	}
-	if cn != nil && cn.admitted.Load() && !survives(err) {
+	reason := CloseReason(err)
+	if cn != nil && cn.admitted.Load() && reason != ClosedByPeer && reason != ClosedByReset {
 		s.introduce() // it may have said nothing but what it is sent away for
 	}
 	c.speak()

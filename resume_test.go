@@ -20,6 +20,7 @@ type line struct {
 	began       chan *arpc.Client // sessions at the server
 	mu          sync.Mutex
 	down        bool
+	late        time.Duration // until a connection that the server has is the client's
 	accepted    net.Conn
 	connections int
 }
@@ -57,6 +58,7 @@ func (l *line) dial() (net.Conn, error) {
 	a, b := net.Pipe()
 	l.accepted = b
 	l.accepting.ServeConn(b, arpc.Accepted{Connected: func(c *arpc.Client) { l.began <- c }})
+	time.Sleep(l.late)
 	return a, nil
 }
 
@@ -90,4 +92,34 @@ func TestCallsExpireBetweenConnections(t *testing.T) {
 			t.Errorf("after %v: %v", took, err)
 		}
 	})
+}
+
+// Who is called before hello is answered may answer before it knows of the session:
+// both ends count alike all the same.
+func TestCalledBeforeHelloIsAnswered(t *testing.T) {
+	for name, late := range map[string]time.Duration{"at once": 0, "behind hello that is late": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				synctest.Test(t, func(t *testing.T) {
+					answered := make(chan error, 16)
+					l := newLine(t, func(l *line) {
+						l.late = late
+						l.dialing.Handle("/who", func(ctx *arpc.Context) { _ = ctx.Write("me") }, arpc.Inline)
+						l.accepting.Handle("/echo", echo)
+						l.accepting.HandleConnected(func(c *arpc.Client) { answered <- c.Call("/who", nil, nil, time.Minute) })
+					})
+					if err := <-answered; err != nil {
+						t.Error(err)
+					}
+					if err := l.near.Call("/echo", "x", nil, time.Minute); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Second) // both confirm what they got
+					if err := l.near.Call("/echo", "x", nil, time.Minute); err != nil || l.connections != 1 {
+						t.Errorf("%d connections, %v: %v", l.connections, err, l.near.Err())
+					}
+				})
+			}
+		})
+	}
 }

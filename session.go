@@ -237,6 +237,9 @@ func (s *session) usable() bool {
 // outlives says that the session goes on when its connection does not.
 func (s *session) outlives() bool { return s.lasting.Load() != nil && !s.gone.happened() }
 
+// asked says that the peer was ever asked something.
+func (s *session) asked() bool { return s.client.pending.used() || s.streams.used() }
+
 // rest gives up the memory of what is empty.
 func (s *session) rest() {
 	s.inbox.rest()

@@ -28,7 +28,7 @@ type broadcasts struct {
 func newBroadcasts(h *arpc.Handler, history topic.Limits) *broadcasts {
 	b := &broadcasts{log: topic.NewLog(history), clients: map[*arpc.Client]*feed.Subscription{}}
 	b.log.WakeTogether(feed.Together(h))
-	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome, Paused: b.remove, Resumed: b.addAgain})
+	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome, Paused: b.remove, Resumed: b.add})
 	return b
 }
 
@@ -66,17 +66,9 @@ func (b *broadcasts) begin(admitted map[*arpc.Client]struct{}) {
 	}
 }
 
-// add gives a client that was admitted a place behind the newest entry.
+// add gives a client that was admitted, or came back, a place behind the newest
+// entry, unless it said where it was.
 func (b *broadcasts) add(c *arpc.Client) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.begun {
-		b.addLocked(c)
-	}
-}
-
-// addAgain is add for a client that came back and did not say where it was.
-func (b *broadcasts) addAgain(c *arpc.Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.begun && b.clients[c] == nil {
