@@ -46,7 +46,7 @@ var (
 	errAttempt   = &Error{Code: CodeUnavailable, Message: "the attempt to connect failed"}
 	errNewLogin  = &Error{Code: CodePermissionDenied, Message: "the session is somebody else's"}
 	errUnknown   = &Error{Code: CodeUnavailable, Message: "the server does not know the session any more"}
-	errImpolite  = &Error{Code: CodeUnavailable, Message: "the server refused the session"}
+	errNotOurs   = &Error{Code: CodeUnavailable, Message: "the server took up a session that is over"}
 	lostByReason = map[string]*Error{reasonExpired: errExpired, reasonGap: errGap, reasonIdentity: errNewLogin}
 )
 
@@ -196,9 +196,8 @@ func (c *Client) asks() *helloSession {
 // greetedAgain takes up the session that the client had, or begins to make the one
 // of this connection last. It is called on the reader, with the answer to hello.
 func (c *conn) greetedAgain(said helloLasting) error {
-	before := c.client().parkedSession()
-	if said.Resumed != nil && *said.Resumed && before != nil && said.Received != nil {
-		return c.resumeAsked(before, said)
+	if said.Resumed != nil && *said.Resumed {
+		return c.resumeAsked(c.client().parkedSession(), said)
 	}
 	c.client().forgo(said.Reason)
 	s := c.session()
@@ -210,8 +209,11 @@ func (c *conn) greetedAgain(said helloLasting) error {
 	return c.serve(s, l, nil, 0)
 }
 
-// resumeAsked takes up the session that was asked for.
+// resumeAsked takes up the session that was asked for, if it was not ended meanwhile.
 func (c *conn) resumeAsked(s *session, said helloLasting) error {
+	if s == nil || said.Received == nil {
+		return errNotOurs
+	}
 	l := s.lasting.Load()
 	switch l.journal.check(*said.Received, l.confirmed.Load()) {
 	case impossible:
@@ -220,6 +222,12 @@ func (c *conn) resumeAsked(s *session, said helloLasting) error {
 	case gone:
 		s.terminate(errGap)
 		return errGap
+	}
+	s.mu.Lock()
+	taken := s.takeLocked(l)
+	s.mu.Unlock()
+	if !taken {
+		return errNotOurs
 	}
 	c.adopt(s)
 	l.ticket = said.Ticket

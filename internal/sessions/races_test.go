@@ -2,6 +2,7 @@ package sessions_test
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -120,4 +121,40 @@ func TestInlineAnswersWithoutRoom(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServerResumesWhatNobodyAskedFor: what it counts is not what the client does.
+func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		p := wrap(t, c)
+		hello, err := p.tryRead()
+		if err != nil {
+			return
+		}
+		_ = p.tryWrite(frame{
+			cmd: cmdResponse, flags: flagOutside, seq: hello.seq, method: "arpc.hello",
+			body: `{"arpc":1,"caps":["resume"],"ticket":"a.b","grace":60000,"resumed":true,"received":5}`,
+		})
+		for err == nil {
+			_, err = p.tryRead()
+		}
+	}()
+	c, err := arpc.Dial(t.Context(), "tcp://"+listener.Addr().String(), arpc.WithHandler(arpc.NewHandler()))
+	if err == nil {
+		t.Errorf("a client that is %s", c.State())
+		c.Stop()
+		<-c.Done()
+	}
+	arpctest.Closed(t, ended, "the connection")
 }
