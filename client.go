@@ -54,6 +54,7 @@ type Client struct {
 	current        *conn         // nil while there is no connection
 	parked         *session      // whose connection was lost, and that the next may take up
 	quiet          bool          // nobody knows of it yet: no hook tells of its state
+	told           bool          // of an accepted client: the connected hooks run, or ran
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -116,6 +117,12 @@ func (c *Client) admit() {
 	if c.connected != nil {
 		c.connected(c)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == StateClosed { // meanwhile
+		return
+	}
+	c.told = true
 	c.hook(func() { c.Handler.runConnected(c) })
 }
 
@@ -141,13 +148,17 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		s.introduce() // it may have said nothing but what it is sent away for
 	}
 	c.speak()
-	c.close(err, s.introduced.Load())
+	c.close(err)
 }
 
-// close is the end of an accepted client; known says that others were told of it.
-func (c *Client) close(err error, known bool) {
+// close is the end of an accepted client, which is told to those who were told of
+// its beginning.
+func (c *Client) close(err error) {
 	c.setState(StateClosed, nil, err)
-	if known {
+	c.mu.Lock()
+	told := c.told
+	c.mu.Unlock()
+	if told {
 		c.ended(err)
 	}
 	c.hooks.add(func() {
@@ -159,7 +170,14 @@ func (c *Client) close(err error, known bool) {
 }
 
 // dismiss is the end of a client whose connection turned out to be that of another.
-func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
+func (c *Client) dismiss(own, other *session) {
+	own.introduced.Store(true) // not any more
+	c.close(errReplaced)
+	own.streams.close(errReplaced)
+	for _, of := range []any{own, other} { // calls of its own that met the connection as it is now
+		c.pending.fail(errReplaced, math.MaxUint64, of)
+	}
+}
 
 // paused is called when a connection of a session that goes on was lost.
 func (c *Client) paused(s *session, err error) {

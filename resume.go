@@ -241,7 +241,7 @@ func (c *conn) adopt(s *session) {
 	c.limitFrames(c.maxBody())
 	own.end(errAttempt)
 	if own.client != s.client {
-		own.client.dismiss(own.introduced.Swap(true))
+		own.client.dismiss(own, s)
 	}
 	c.handler.workers.close() // that was opened for the session it takes up
 }
