@@ -68,10 +68,7 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		return nil, reasonIdentity, nil
 	}
 	l := s.lasting.Load()
-	s.mu.Lock()
-	good := l.tickets.present(shown)
-	s.mu.Unlock()
-	if !good {
+	if !s.isGood(l, shown) {
 		s.terminate(errReplayed)
 		return nil, reasonUnknown, nil
 	}
@@ -80,6 +77,11 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	}
 	if taken, err := s.fence(l); !taken {
 		return nil, reasonUnknown, err
+	}
+	if !s.isGood(l, shown) { // its last connection was taken up with the same
+		s.release(l, l.address)
+		s.terminate(errReplayed)
+		return nil, reasonUnknown, nil
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
@@ -90,7 +92,16 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.tickets.use(shown)
 	return s, "", nil
+}
+
+func (s *session) isGood(l *lasting, shown secret) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.tickets.good(shown)
 }
 
 func sameIdentity(a, b *Identity) bool {

@@ -158,3 +158,51 @@ func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
 	}
 	arpctest.Closed(t, ended, "the connection")
 }
+
+// TestConfirmBehindATicketThatIsShown: what the last connection says at its end
+// spends the ticket that it was taken up with, and no other one.
+func TestConfirmBehindATicketThatIsShown(t *testing.T) {
+	for name, spent := range map[string]bool{"its own": true, "the next": false} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, arpc.Limits{}, false)
+			reading, read := make(chan struct{}), make(chan struct{})
+			d.Handler.Handle("/first", func(*arpc.Context) { close(reading); <-read }, arpc.Inline)
+			s := d.begin(t, "", "")
+			ticket := s.ticket
+			if spent {
+				p, w := d.ask(t, "", ticket, 0)
+				if !w.resumed() {
+					t.Fatalf("resume: %v", w)
+				}
+				s.peer = p
+			}
+			if err := s.client.Notify("/note", "x", arpctest.Wait); err != nil {
+				t.Fatal(err)
+			}
+			s.read()
+			s.write(frame{cmd: cmdNotify, method: "/first"}, frame{cmd: cmdConfirm, seq: 1}) // in one read of the server
+			arpctest.Closed(t, reading, "the first notify")
+			lost := connect(t, d.address, "")
+			answer := make(chan welcome, 1)
+			go func() {
+				w, _ := lost.tryGreet(greeting{Caps: caps, Session: &asked{Ticket: ticket, Received: 1}})
+				answer <- w
+			}()
+			_ = s.end() // the new connection takes its session
+			close(read)
+			w := arpctest.Receive(t, answer, "answer to hello")
+			if spent {
+				if !w.notResumed("unknown") {
+					t.Errorf("a ticket that was spent meanwhile: %v", w)
+				}
+				return
+			}
+			if !w.resumed() {
+				t.Fatalf("resume: %v", w)
+			}
+			lost.Close() // as if the answer had not arrived
+			s.received = 1
+			d.resume(t, s, "")
+		})
+	}
+}
