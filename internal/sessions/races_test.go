@@ -206,3 +206,24 @@ func TestConfirmBehindATicketThatIsShown(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstBroadcastWhileParked: who does not say where it was gets what comes after
+// it is back.
+func TestFirstBroadcastWhileParked(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	d.park(t, s)
+	for range 2 { // the first one gives all clients their place
+		if err := d.Broadcast("/news", "missed"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.resume(t, s, "")
+	arpctest.Eventually(t, "resumed", func() bool { return d.resumed.Load() == 1 })
+	if err := d.Broadcast("/news", "here"); err != nil {
+		t.Fatal(err)
+	}
+	if f := s.read(); f.body != "here" {
+		t.Errorf("got %+v", f)
+	}
+}
