@@ -3,6 +3,7 @@ package arpc_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -145,4 +146,44 @@ func TestLostWhileItIsAdmitted(t *testing.T) {
 			t.Errorf("hooks told %q", told)
 		}
 	})
+}
+
+// What the hooks of a dialed client tell comes in order, however soon its connection
+// is lost.
+func TestLostWhileItOpens(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var told []string
+			tell := func(what string) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, what)
+			}
+			dialing, accepting := arpc.NewHandler(), arpc.NewHandler()
+			dialing.HandleConnected(func(*arpc.Client) { tell("connected") })
+			dialing.HandlePaused(func(*arpc.Client, error) { tell("paused") })
+			dialing.HandleDisconnected(func(*arpc.Client, error) { tell("disconnected") })
+			accepting.HandleConnected(func(c *arpc.Client) { c.Stop() })
+			dialed := false
+			near, err := arpc.NewClient(func() (net.Conn, error) {
+				if dialed {
+					return nil, errDown
+				}
+				dialed = true
+				a, b := net.Pipe()
+				accepting.ServeConn(b, arpc.Accepted{})
+				return a, nil
+			}, arpc.WithHandler(dialing))
+			if err != nil {
+				return // lost before it opened
+			}
+			synctest.Wait()
+			near.Stop()
+			<-near.Done()
+			if got := strings.Join(told, ", "); got != "connected, paused, disconnected" {
+				t.Errorf("told %s", got)
+			}
+		})
+	}
 }
