@@ -464,6 +464,9 @@ func (c *Client) Stop() {
 }
 
 func (c *Client) stop(reason *Error) {
+	if s := c.parkedSession(); s != nil {
+		s.terminate(reason) // its hooks run before Done is told
+	}
 	if c.dialer != nil {
 		c.dialer.cancel(reason)
 	}

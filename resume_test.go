@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,26 @@ func TestLostWhileItOpens(t *testing.T) {
 			<-near.Done()
 			if got := strings.Join(told, ", "); got != "connected, paused, disconnected" {
 				t.Errorf("told %s", got)
+			}
+		})
+	}
+}
+
+// Done is behind the disconnected hooks, also for a client that is stopped between
+// two connections.
+func TestStoppedBetweenConnections(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			var ended atomic.Int64
+			l := newLine(t, func(l *line) {
+				l.dialing.HandleDisconnected(func(*arpc.Client, error) { ended.Add(1) })
+			})
+			l.cut()
+			synctest.Wait()
+			l.near.Stop()
+			<-l.near.Done()
+			if n := ended.Load(); n != 1 {
+				t.Errorf("%d sessions ended before Done", n)
 			}
 		})
 	}
