@@ -26,13 +26,18 @@ func (c *conn) errLocked() error {
 // usable reports whether the connection still takes what is sent.
 func (c *conn) usable() bool { return !c.spent.Load() }
 
-// open makes a dialed connection the client's, unless it is over already.
+// open makes a dialed connection the client's, unless it is over already. Nobody is
+// told of its end before they were told of its beginning.
 func (c *conn) open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opened = !c.closing
+	if c.closing {
+		return false
+	}
+	c.opened = true
 	c.useBaseCoders() // unless hello was answered
-	return c.opened
+	c.client().dialer.opened(c)
+	return true
 }
 
 func (c *conn) wasOpen() bool {

@@ -151,15 +151,16 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	}
 	s.useCoders(coders)
 	s.streams.setWindow(greeting.Window)
-	c.introduce() // what its hooks send is behind the answer
+	c.introduce() // now: a hook may call the peer, which counts from the answer on
 	run(then)
 	return nil
 }
 
-// agreeable are those capabilities of a client that the two can have.
+// agreeable are those capabilities of a client that the two can have. One that said
+// hello so late that it was asked something before may answer that before it counts.
 func (c *conn) agreeable(names []string) capability {
 	agreed := c.handler.capabilitiesOf(names)
-	if c.client().detached || !c.limits.lasts() {
+	if c.client().detached || !c.limits.lasts() || c.session().asked() {
 		agreed &^= capResume
 	}
 	return agreed
