@@ -33,6 +33,7 @@ type session struct {
 	agreed     atomic.Uint32 // capabilities, once hello was answered
 	peerBody   atomic.Int64  // largest body the peer takes, 0 if it did not say
 	introduced atomic.Bool   // the connected hooks run, or ran
+	turn       atomic.Uint32 // how many connections it has lost
 	gone       signal        // it is over
 
 	mu     sync.Mutex      // guards what follows
