@@ -155,8 +155,8 @@ func (s *session) ticketArrived() {
 	}
 }
 
-// last makes a session one that can be taken up, which the answer says. asked says
-// that the client asked for another one.
+// last prepares a session to be one that can be taken up, which the answer says.
+// asked says that the client asked for another one.
 func (s *session) last(answer *helloLasting, coders byte, asked bool) *lasting {
 	l := newLasting(s.limits, s.limits.Grace)
 	l.id, l.coders = newSessionID(), coders
@@ -164,7 +164,6 @@ func (s *session) last(answer *helloLasting, coders byte, asked bool) *lasting {
 	if asked {
 		answer.Resumed = new(bool)
 	}
-	s.handler.sessions.add(s, l)
 	return l
 }
 
@@ -265,6 +264,9 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	}
 	var doomed error
 	s.lasting.Store(l)
+	if answer != nil {
+		s.handler.sessions.add(s, l)
+	}
 	err := c.out.serve(answer, s.has(capBatch), &l.journal, received, func() {
 		s.now.Store(c)
 		doomed = s.connect(c, l)

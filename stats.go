@@ -41,20 +41,23 @@ func (s *Stats) Add(other Stats) {
 	s.Streams += other.Streams
 }
 
-// Stats is what the connection of the client holds now.
+// Stats is what the client holds now, with a connection or between two.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
-	cn := c.current
+	cn, on := c.current, c.parked
 	c.mu.Unlock()
 	s := Stats{Calls: c.pending.count()}
-	if cn == nil {
+	switch {
+	case cn != nil:
+		s.Connections, on = 1, cn.session()
+		s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
+	case on != nil:
+		s.OutboundFrames, s.OutboundBytes = on.lasting.Load().journal.backlog()
+	default:
 		return s
 	}
-	s.Connections = 1
-	on := cn.session()
 	s.Requests = int(max(0, on.unanswered.Load()))
 	s.InboundFrames, s.InboundBytes = on.inbox.backlog()
-	s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
 	s.Streams = on.streams.count()
 	return s
 }
@@ -69,6 +72,12 @@ func (o *outbox) backlog() (frames, bytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.frames + o.inChunk, len(o.buf) + o.held
+}
+
+func (j *journal) backlog() (frames, bytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int(j.last + 1 - j.first), len(j.buf) - j.head
 }
 
 func (s *streams) count() int {

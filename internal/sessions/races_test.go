@@ -261,3 +261,20 @@ func TestAnswerOutsideOfTheSession(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestStatsOfAParkedSession: what it holds is seen.
+func TestStatsOfAParkedSession(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	s.write(request(1, "/wait", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	d.park(t, s)
+	if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
+		t.Fatal(err)
+	}
+	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: headerLen + len("/notex")}
+	if got := s.client.Stats(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	close(d.released)
+}
