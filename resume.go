@@ -264,7 +264,7 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	}
 	var doomed error
 	s.lasting.Store(l)
-	if answer != nil {
+	if s.client.accepted() {
 		s.handler.sessions.add(s, l)
 	}
 	err := c.out.serve(answer, s.has(capBatch), &l.journal, received, func() {

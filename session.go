@@ -93,6 +93,9 @@ func (s *session) finish(c *conn, cause error, last left) {
 		s.client.unpark(s)
 	}
 	s.end(cause)
+	if l := s.lasting.Load(); l != nil {
+		s.handler.sessions.forget(s, l, cause) // it may have ended while it became a lasting one
+	}
 	s.client.pending.fail(cause, number, s)
 	if c != nil {
 		s.client.pending.fail(cause, last.frame, c)
