@@ -158,7 +158,7 @@ func (c *Client) roundTrip(s *session, at *slot, w *wait, method string, body []
 
 // checkBody says whether the peer takes a body, if it told its limit.
 func (s *session) checkBody(method string, body []byte) error {
-	if limit, n := s.peerBody.Load(), int64(len(method)+len(body)); limit > 0 && n > limit {
+	if limit, n := int(s.peerBody.Load()), len(method)+len(body); limit > 0 && n > limit {
 		return Errorf(CodeResourceExhausted, "body of %d bytes, the peer takes %d", n, limit)
 	}
 	return nil

@@ -32,6 +32,7 @@ type Context struct {
 	seq     uint64
 	cmd     wire.Cmd
 	flags   wire.Flags
+	turn    uint32 // of the session, when the message came
 
 	index    int  // of the chain; the handler at it runs or ran
 	inline   bool // its handler runs on the reading goroutine
@@ -68,6 +69,7 @@ func newContext(s *session, r *route, f *wire.Frame) *Context {
 func (ctx *Context) begin(s *session, r *route, f *wire.Frame, body []byte) {
 	ctx.Client, ctx.session, ctx.route, ctx.method = s.client, s, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
+	ctx.turn = s.turn.Load()
 	if s.coding != nil {
 		s.coding.hand(ctx)
 	}
@@ -146,12 +148,24 @@ func (ctx *Context) answer(v any, flags wire.Flags) error {
 		h.Flags = h.Flags.WithKind(b.kind)
 	}
 	o := sendOptions{timeout: TimeForever, onReader: ctx.inline, alone: ctx.session.unanswered.Load() == 1}
-	_, sendErr := ctx.session.send(h, ctx.method, b.b, o)
+	sendErr := ctx.belongs()
+	if sendErr == nil {
+		_, sendErr = ctx.session.send(h, ctx.method, b.b, o)
+	}
 	ctx.tellAnswered(v, flags, err)
 	if err != nil {
 		return err
 	}
 	return sendErr
+}
+
+// belongs is an error for what was asked outside of the session on a connection
+// that is gone: on the next one the answer would be that of another request.
+func (ctx *Context) belongs() error {
+	if ctx.flags&wire.Outside != 0 && ctx.turn != ctx.session.turn.Load() {
+		return ErrDisconnected.withSent(false, nil)
+	}
+	return nil
 }
 
 // encodeAnswer makes the body of an answer. What cannot be encoded or is over

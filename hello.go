@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -277,7 +278,7 @@ func (c *conn) greetedBack(a answer) error {
 	}
 	own, client := c.session(), c.client()
 	own.agree(c.handler.capabilitiesOf(answer.Caps))
-	own.peerBody.Store(int64(answer.Limits.Body))
+	own.peerBody.Store(int32(min(max(answer.Limits.Body, 0), math.MaxInt32)))
 	c.life.follow(time.Duration(answer.Ping) * time.Millisecond)
 	client.pending.setLimit(answer.Limits.Inflight)
 	client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)

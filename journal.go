@@ -220,10 +220,3 @@ func (j *journal) rest() {
 		j.buf = nil
 	}
 }
-
-// held is how many bytes wait to be confirmed.
-func (j *journal) held() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.buf) - j.head
-}

@@ -174,6 +174,7 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	s.now.Store(nil)
+	s.turn.Add(1)
 	s.setLastingLocked(l, moving) // nobody takes it up before all of this is done
 	s.mu.Unlock()
 	s.inbox.dropOutside()

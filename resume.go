@@ -172,8 +172,8 @@ func (s *session) ticketArrived() {
 	}
 }
 
-// last makes a session one that can be taken up, which the answer says. asked says
-// that the client asked for another one.
+// last prepares a session to be one that can be taken up, which the answer says.
+// asked says that the client asked for another one.
 func (s *session) last(c *conn, answer *helloLasting, coders byte, asked bool) *lasting {
 	l := newLasting(s.limits, s.limits.Grace)
 	l.id, l.coders, l.newest = newSessionID(), coders, c.arrived
@@ -181,7 +181,6 @@ func (s *session) last(c *conn, answer *helloLasting, coders byte, asked bool) *
 	if asked {
 		answer.Resumed = new(bool)
 	}
-	s.handler.sessions.add(s, l)
 	return l
 }
 
@@ -282,6 +281,9 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	}
 	var doomed error
 	s.lasting.Store(l)
+	if s.client.accepted() {
+		s.handler.sessions.add(s, l)
+	}
 	err := c.out.serve(answer, s.has(capBatch), &l.journal, received, func() {
 		s.now.Store(c)
 		doomed = s.connect(c, l)

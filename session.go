@@ -30,9 +30,10 @@ type session struct {
 	unanswered atomic.Int64  // requests of the peer without an answer
 	kinds      atomic.Bool   // the peer sends the kind of its bodies, so it reads ours
 	agreed     atomic.Uint32 // capabilities, once hello was answered
-	peerBody   atomic.Int64  // largest body the peer takes, 0 if it did not say
+	peerBody   atomic.Int32  // largest body the peer takes, 0 if it did not say
 	introduced atomic.Bool   // the connected hooks run, or ran
 	body       int32         // most bytes of a frame's method and body that are taken
+	turn       atomic.Uint32 // how many connections it has lost
 	gone       signal        // it is over
 
 	mu    sync.Mutex // guards what follows
@@ -96,6 +97,7 @@ func (s *session) finish(c *conn, cause error, last left) {
 	if l := s.lasting.Load(); l != nil {
 		number = max(last.counted, l.journal.end())
 		s.client.unpark(s)
+		s.handler.sessions.forget(s, l, cause) // it may have ended while it became a lasting one
 	}
 	s.client.pending.fail(cause, number, s)
 	if c != nil {

@@ -49,7 +49,7 @@ func (s *Stats) Add(other Stats) {
 	s.JournalBytes += other.JournalBytes
 }
 
-// Stats is what the session of the client holds now.
+// Stats is what the client holds now, with a connection or between two.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	cn, on := c.current, c.parked
@@ -57,17 +57,17 @@ func (c *Client) Stats() Stats {
 	s := Stats{Calls: c.pending.count()}
 	switch {
 	case cn != nil:
-		on = cn.session()
-		s.Connections = 1
+		s.Connections, on = 1, cn.session()
 		s.OutboundFrames, s.OutboundBytes = cn.out.backlog()
 	case on != nil:
 		s.Parked = 1
+		s.OutboundFrames, s.OutboundBytes = on.lasting.Load().journal.backlog()
 	default:
 		return s
 	}
 	if l := on.lasting.Load(); l != nil {
 		s.Sessions = 1
-		s.JournalBytes = l.journal.held()
+		_, s.JournalBytes = l.journal.backlog()
 	}
 	s.Requests = int(max(0, on.unanswered.Load()))
 	s.InboundFrames, s.InboundBytes = on.inbox.backlog()
@@ -85,6 +85,12 @@ func (o *outbox) backlog() (frames, bytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.frames + o.inChunk, len(o.buf) + o.held
+}
+
+func (j *journal) backlog() (frames, bytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int(j.last + 1 - j.first), len(j.buf) - j.head
 }
 
 func (s *streams) count() int {

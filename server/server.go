@@ -128,7 +128,7 @@ func (s *Server) letIn() error {
 	case s.closed:
 		return ErrClosed
 	case s.cfg.maxLoad > 0 && s.load-s.Handler.Parked() >= s.cfg.maxLoad:
-		return fmt.Errorf("%d connections, limit %d", s.load, s.cfg.maxLoad)
+		return fmt.Errorf("%d connections, limit %d", s.load-s.Handler.Parked(), s.cfg.maxLoad)
 	}
 	s.load++
 	s.open.Add(1)

@@ -3,6 +3,7 @@ package sessions_test
 import (
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -226,4 +227,54 @@ func TestFirstBroadcastWhileParked(t *testing.T) {
 	if f := s.read(); f.body != "here" {
 		t.Errorf("got %+v", f)
 	}
+}
+
+// TestAnswerOutsideOfTheSession belongs to the connection that it was asked on: on
+// the next one its number may be that of another request.
+func TestAnswerOutsideOfTheSession(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	running, answered := make(chan struct{}), make(chan error, 1)
+	d.Handler.Extend(arpc.Extension{Capability: "aside", Routes: []arpc.ExtensionRoute{{
+		Method: "arpc.aside", Mode: arpc.Concurrent, Handler: func(ctx *arpc.Context) {
+			close(running)
+			<-d.released
+			answered <- ctx.Write("late")
+		},
+	}}})
+	more := append(slices.Clone(caps), "aside")
+	p := connect(t, d.address, "")
+	w := p.greet(greeting{Caps: more})
+	p.confirm(0)
+	s := &session{peer: p, client: arpctest.Receive(t, d.clients, "session")}
+	p.write(frame{cmd: cmdRequest, flags: flagOutside, seq: 7, method: "arpc.aside"})
+	arpctest.Closed(t, running, "the request")
+	d.park(t, s)
+	next := connect(t, d.address, "")
+	if w := next.greet(greeting{Caps: more, Session: &asked{Ticket: w.Ticket}}); !w.resumed() {
+		t.Fatalf("resume: %v", w)
+	}
+	close(d.released)
+	if err := arpctest.Receive(t, answered, "the end of the request"); !errors.Is(err, arpc.ErrDisconnected) {
+		t.Errorf("it was answered: %v", err)
+	}
+	if got := next.call(7, "/run", "a"); got != "ran" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestStatsOfAParkedSession: what it holds is seen.
+func TestStatsOfAParkedSession(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	s.write(request(1, "/wait", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	d.park(t, s)
+	if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
+		t.Fatal(err)
+	}
+	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: headerLen + len("/notex")}
+	if got := s.client.Stats(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	close(d.released)
 }
