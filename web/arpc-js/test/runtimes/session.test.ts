@@ -1,0 +1,196 @@
+/** A session of a page in Chromium: without a network, without a socket, in the back-forward cache, frozen. */
+
+import { randomUUID } from "node:crypto";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { type GoServer, startGoServer } from "./server.ts";
+
+const { CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
+
+/** What a page listens to a story with: it notes each part, and calls for each. */
+const script = `
+  import { connect } from "/arpc-js/index.js";
+  const session = new URLSearchParams(location.search).get("session") ?? "memory";
+  const client = connect("/ws", { session, timeout: 0 });
+  const events = [], parts = [], told = [], echoes = [];
+  for (const event of ["paused", "resumed", "lost"]) client.on(event, () => events.push(event));
+  client.handle("/told", ({ body }) => void told.push(body));
+  client.handle("/patient", () => new Promise((resolve) => (globalThis.release = resolve)));
+  async function listen(name, count) {
+    const diary = client.call("/notes", count);
+    const called = client.call("/call-back", { method: "/patient", body: {} });
+    const stream = client.stream("/story");
+    await stream.send({ name, parts: count });
+    for await (const part of stream) {
+      client.notify("/note", parts.length);
+      echoes.push(client.call("/echo", parts.length));
+      parts.push(part);
+    }
+    release("at last");
+    return { diary: await diary, called: await called, echoes: await Promise.all(echoes) };
+  }
+  Object.assign(globalThis, { client, events, parts, told, echoes, listen });`;
+
+let folder = "";
+let server: GoServer;
+let browser: Browser;
+let name = "";
+/** The page, and one that has its story told. */
+let page: Page;
+let other: Page;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "arpc-js-session-"));
+  await cp(join(inject("project"), "node_modules/arpc-js/dist"), join(folder, "arpc-js"), {
+    recursive: true,
+  });
+  const html = `<!doctype html><title>arpc-js</title><script type="module">${script}</script>`;
+  await writeFile(join(folder, "index.html"), html);
+  await writeFile(join(folder, "elsewhere.html"), "<!doctype html><title>elsewhere</title>");
+  server = await startGoServer(folder);
+  browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu"],
+    // As people have it.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  name = randomUUID();
+  other = await open();
+  page = await open();
+  return async () => {
+    await page.context().close();
+    await other.context().close();
+  };
+});
+
+async function open(): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  await visit(page, "/");
+  return page;
+}
+
+async function visit(page: Page, path: string): Promise<void> {
+  await page.goto(server.url + path);
+  await holds(page, `client.state === "open"`);
+}
+
+async function holds(page: Page, condition: string): Promise<void> {
+  await page.waitForFunction(condition);
+}
+
+/** Has more parts of the page's story told, whatever has become of its connection. */
+async function goOn(times: number): Promise<void> {
+  await other.evaluate(`client.call("/go-on", ${JSON.stringify({ name, times })})`);
+}
+
+/** Has the server lose the page's socket. */
+async function cutOff(): Promise<void> {
+  await other.evaluate(`client.call("/cut-off", ${JSON.stringify(name)})`);
+}
+
+const heard = (): Promise<number> => page.evaluate<number>("parts.length");
+
+/** Has calls and notifies of the page leave when they can, in the middle of a cut. */
+async function ask(): Promise<void> {
+  await page.evaluate(
+    `for (let i = 0; i < 10; i++) echoes.push(client.call("/echo", parts.length))`,
+  );
+}
+
+/** Takes the network from the page, has 50 parts told meanwhile, and gives it back. */
+async function beOffline(): Promise<void> {
+  const before = await heard();
+  await page.context().setOffline(true);
+  await goOn(50);
+  await ask();
+  await holds(page, `events.at(-1) === "paused"`);
+  // Chromium lets nothing through on open sockets, and the page finds out.
+  expect(await heard()).toBe(before);
+  await page.context().setOffline(false);
+}
+
+/** Has the server lose the socket, and 50 parts told meanwhile. */
+async function beCut(): Promise<void> {
+  await Promise.all([cutOff(), goOn(50), ask()]);
+}
+
+it("an answer of 500 parts is exact across three times offline and two dead sockets", async () => {
+  const listened = page.evaluate(`listen(${JSON.stringify(name)}, 500)`);
+  for (const [i, interrupt] of [beOffline, beCut, beOffline, beCut, beOffline].entries()) {
+    await goOn(50);
+    await holds(page, `parts.length === ${100 * i + 50}`);
+    await interrupt();
+    await holds(page, `events.length === ${2 * i + 2} && parts.length === ${100 * i + 100}`);
+  }
+  const numbers = Array.from({ length: 500 }, (_, i) => i);
+  const { diary, called, echoes } = (await listened) as Listened;
+  expect(await page.evaluate(`parts.join("")`)).toBe(numbers.map((i) => `część ${i}\n`).join(""));
+  expect(await page.evaluate("told")).toEqual(numbers);
+  expect(diary).toBe(numbers.join(" "));
+  expect(called).toBe("at last");
+  const asked = [50, 150, 250, 350, 450].flatMap((n) => Array.from({ length: 10 }, () => n));
+  expect(echoes.toSorted((a, b) => a - b)).toEqual(
+    [...numbers, ...asked].toSorted((a, b) => a - b),
+  );
+  expect(await page.evaluate("events")).toEqual(
+    Array.from({ length: 5 }, () => ["paused", "resumed"]).flat(),
+  );
+  console.log("FIGURE browser_parts=500 offline=3 dead_sockets=2 lost=0 doubled=0");
+});
+
+interface Listened {
+  readonly diary: string;
+  readonly called: string;
+  readonly echoes: readonly number[];
+}
+
+it.each(["memory", "tab"])(
+  "the back-forward cache gives a page back that goes on: %s",
+  async (session) => {
+    await visit(page, `/?session=${session}`);
+    const listened = page.evaluate(
+      `void (globalThis.listened = listen(${JSON.stringify(name)}, 30))`,
+    );
+    await listened;
+    await goOn(10);
+    await holds(page, "parts.length === 10");
+    await page.goto(`${server.url}/elsewhere.html`);
+    await goOn(10);
+    await page.goBack();
+    await holds(page, "globalThis.parts?.length === 20");
+    expect(await page.evaluate("events")).toEqual(["paused", "resumed"]);
+    expect(await page.evaluate("sessionStorage.length")).toBe(0);
+    await goOn(10);
+    const { diary, called } = await page.evaluate<Listened>("listened");
+    expect(diary).toBe(Array.from({ length: 30 }, (_, i) => i).join(" "));
+    expect(called).toBe("at last");
+  },
+);
+
+it("a page that was frozen while its connection died goes on", async () => {
+  const devtools = await page.context().newCDPSession(page);
+  await page.evaluate(`void (globalThis.listened = listen(${JSON.stringify(name)}, 30))`);
+  await goOn(10);
+  await holds(page, "parts.length === 10");
+  await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
+  await cutOff();
+  await goOn(10);
+  await devtools.send("Page.setWebLifecycleState", { state: "active" });
+  await holds(page, "parts.length === 20");
+  expect(await page.evaluate("events")).toEqual(["paused", "resumed"]);
+  await goOn(10);
+  const { diary } = await page.evaluate<Listened>("listened");
+  expect(diary).toBe(Array.from({ length: 30 }, (_, i) => i).join(" "));
+});
