@@ -1,11 +1,12 @@
-/** A session of a page in Chromium: without a network, without a socket, in the back-forward cache, frozen. */
+/** A session of a page in Chromium: without a network, without a socket, in the back-forward cache, asleep. */
 
 import { randomUUID } from "node:crypto";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, inject, it, onTestFinished } from "vitest";
 import { type GoServer, startGoServer } from "./server.ts";
 
 const { CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
@@ -32,6 +33,7 @@ const script = `
     release("at last");
     return { diary: await diary, called: await called, echoes: await Promise.all(echoes) };
   }
+  document.addEventListener("freeze", () => events.push("frozen"));
   Object.assign(globalThis, { client, events, parts, told, echoes, listen });`;
 
 let folder = "";
@@ -51,12 +53,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "index.html"), html);
   await writeFile(join(folder, "elsewhere.html"), "<!doctype html><title>elsewhere</title>");
   server = await startGoServer(folder);
-  browser = await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--disable-gpu"],
-    // As people have it.
-    ignoreDefaultArgs: ["--disable-back-forward-cache"],
-  });
+  browser = await launch();
 });
 
 afterAll(async () => {
@@ -75,8 +72,17 @@ beforeEach(async () => {
   };
 });
 
-async function open(): Promise<Page> {
-  const page = await (await browser.newContext()).newPage();
+function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu"],
+    // As people have it.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+}
+
+async function open(by = browser): Promise<Page> {
+  const page = await (await by.newContext()).newPage();
   await visit(page, "/");
   return page;
 }
@@ -90,6 +96,16 @@ async function holds(page: Page, condition: string): Promise<void> {
   await page.waitForFunction(condition);
 }
 
+/** Has the page listen to a story of so many parts. */
+async function listen(parts: number): Promise<void> {
+  await page.evaluate(`void (globalThis.listened = listen(${JSON.stringify(name)}, ${parts}))`);
+}
+
+/** What the page's calls were answered with, once it has heard the story. */
+function listened(): Promise<{ diary: string; called: string; echoes: number[] }> {
+  return page.evaluate("listened");
+}
+
 /** Has more parts of the page's story told, whatever has become of its connection. */
 async function goOn(times: number): Promise<void> {
   await other.evaluate(`client.call("/go-on", ${JSON.stringify({ name, times })})`);
@@ -98,6 +114,10 @@ async function goOn(times: number): Promise<void> {
 /** Has the server lose the page's socket. */
 async function cutOff(): Promise<void> {
   await other.evaluate(`client.call("/cut-off", ${JSON.stringify(name)})`);
+}
+
+function below(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
 }
 
 const heard = (): Promise<number> => page.evaluate<number>("parts.length");
@@ -127,70 +147,67 @@ async function beCut(): Promise<void> {
 }
 
 it("an answer of 500 parts is exact across three times offline and two dead sockets", async () => {
-  const listened = page.evaluate(`listen(${JSON.stringify(name)}, 500)`);
+  await listen(500);
   for (const [i, interrupt] of [beOffline, beCut, beOffline, beCut, beOffline].entries()) {
     await goOn(50);
     await holds(page, `parts.length === ${100 * i + 50}`);
     await interrupt();
     await holds(page, `events.length === ${2 * i + 2} && parts.length === ${100 * i + 100}`);
   }
-  const numbers = Array.from({ length: 500 }, (_, i) => i);
-  const { diary, called, echoes } = (await listened) as Listened;
+  const numbers = below(500);
+  const { diary, called, echoes } = await listened();
   expect(await page.evaluate(`parts.join("")`)).toBe(numbers.map((i) => `część ${i}\n`).join(""));
   expect(await page.evaluate("told")).toEqual(numbers);
   expect(diary).toBe(numbers.join(" "));
   expect(called).toBe("at last");
-  const asked = [50, 150, 250, 350, 450].flatMap((n) => Array.from({ length: 10 }, () => n));
-  expect(echoes.toSorted((a, b) => a - b)).toEqual(
-    [...numbers, ...asked].toSorted((a, b) => a - b),
-  );
-  expect(await page.evaluate("events")).toEqual(
-    Array.from({ length: 5 }, () => ["paused", "resumed"]).flat(),
-  );
+  const asked = [50, 150, 250, 350, 450].flatMap((n) => below(10).map(() => n));
+  const sorted = (all: number[]) => all.sort((a, b) => a - b);
+  expect(sorted(echoes)).toEqual(sorted([...numbers, ...asked]));
+  expect(await page.evaluate("events")).toEqual(below(5).flatMap(() => ["paused", "resumed"]));
   console.log("FIGURE browser_parts=500 offline=3 dead_sockets=2 lost=0 doubled=0");
 });
-
-interface Listened {
-  readonly diary: string;
-  readonly called: string;
-  readonly echoes: readonly number[];
-}
 
 it.each(["memory", "tab"])(
   "the back-forward cache gives a page back that goes on: %s",
   async (session) => {
     await visit(page, `/?session=${session}`);
-    const listened = page.evaluate(
-      `void (globalThis.listened = listen(${JSON.stringify(name)}, 30))`,
-    );
-    await listened;
+    await listen(30);
     await goOn(10);
     await holds(page, "parts.length === 10");
     await page.goto(`${server.url}/elsewhere.html`);
     await goOn(10);
-    await page.goBack();
+    await page.goBack({ waitUntil: "commit" });
     await holds(page, "globalThis.parts?.length === 20");
-    expect(await page.evaluate("events")).toEqual(["paused", "resumed"]);
+    expect(await page.evaluate("events")).toEqual(["paused", "frozen", "resumed"]);
     expect(await page.evaluate("sessionStorage.length")).toBe(0);
     await goOn(10);
-    const { diary, called } = await page.evaluate<Listened>("listened");
-    expect(diary).toBe(Array.from({ length: 30 }, (_, i) => i).join(" "));
+    const { diary, called } = await listened();
+    expect(diary).toBe(below(30).join(" "));
     expect(called).toBe("at last");
   },
 );
 
-it("a page that was frozen while its connection died goes on", async () => {
-  const devtools = await page.context().newCDPSession(page);
-  await page.evaluate(`void (globalThis.listened = listen(${JSON.stringify(name)}, 30))`);
+it("a browser that slept while its connection died goes on", async () => {
+  const sleeper = await launch();
+  onTestFinished(() => sleeper.close());
+  page = await open(sleeper);
+  await listen(30);
   await goOn(10);
   await holds(page, "parts.length === 10");
-  await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
-  await cutOff();
-  await goOn(10);
-  await devtools.send("Page.setWebLifecycleState", { state: "active" });
+  const devtools = await sleeper.newBrowserCDPSession();
+  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+  const signal = (name: NodeJS.Signals) => {
+    for (const { id } of processInfo) process.kill(id, name);
+  };
+  signal("SIGSTOP");
+  try {
+    await cutOff();
+    await goOn(10);
+  } finally {
+    signal("SIGCONT");
+  }
   await holds(page, "parts.length === 20");
   expect(await page.evaluate("events")).toEqual(["paused", "resumed"]);
   await goOn(10);
-  const { diary } = await page.evaluate<Listened>("listened");
-  expect(diary).toBe(Array.from({ length: 30 }, (_, i) => i).join(" "));
+  expect((await listened()).diary).toBe(below(30).join(" "));
 });
