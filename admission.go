@@ -137,8 +137,11 @@ func (c *conn) introduce() {
 // know. One that the network cut before it said a word may have come to take a
 // session up.
 func (c *conn) wasSomebody(cause error) bool {
-	silent := c.limits.lasts() && c.life.frames.Load() == 0 && survives(cause)
-	return c.admitted.Load() && !silent
+	if !c.admitted.Load() || !c.limits.lasts() || c.life.frames.Load() > 0 {
+		return c.admitted.Load()
+	}
+	reason := CloseReason(cause)
+	return reason != ClosedByPeer && reason != ClosedByReset
 }
 
 func (s *session) introduce() {

@@ -46,6 +46,7 @@ type Client struct {
 	request  *http.Request // the upgrade request, on accepted WebSockets
 	remote   net.Addr      // who the peer is, where the socket does not tell
 	detached bool          // the peer only asks: nothing can be sent to it
+	quiet    bool          // guarded by mu: nobody knows of it yet, no hook tells of its state
 	dialer   *redialer     // nil on accepted clients
 
 	connected, gone func(*Client) // of Accepted
@@ -53,7 +54,6 @@ type Client struct {
 	mu             sync.Mutex    // guards what follows
 	current        *conn         // nil while there is no connection
 	parked         *session      // whose connection was lost, and that the next may take up
-	quiet          bool          // nobody knows of it yet: no hook tells of its state
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
 	state          State
 	err            error // why the last connection ended
@@ -78,6 +78,9 @@ type Accepted struct {
 	// RemoteAddr is the peer's address, if it is not that of the connection:
 	// behind a proxy.
 	RemoteAddr net.Addr
+	// Arrived is when the connection was accepted, before any upgrade; zero is now.
+	// Of two that ask for one session, the one that arrived later has it.
+	Arrived time.Time
 	// Codec is the codec of values on this connection; nil is the Handler's.
 	Codec codec.Codec
 	// Detached says that the peer takes answers and nothing else. What is sent to
@@ -99,6 +102,9 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	c.request, c.remote, c.detached, c.quiet = a.Request, a.RemoteAddr, a.Detached, true
 	c.connected, c.gone = a.Connected, a.Ended
 	cn := newConn(c, h, nc)
+	if cn.arrived = a.Arrived.Sub(epoch); a.Arrived.IsZero() {
+		cn.arrived = time.Since(epoch)
+	}
 	if a.Codec != nil {
 		cn.session().codec = a.Codec
 	}
@@ -163,15 +169,16 @@ func (c *Client) close(err error, known bool) {
 func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
 
 // paused is called when a connection of a session that goes on was lost.
-func (c *Client) paused(s *session, cn *conn, err error) {
+func (c *Client) paused(s *session, err error) {
 	c.mu.Lock()
+	still := c.parked == s // the connection was an attempt that nobody was told of
 	c.parked = s
 	c.mu.Unlock()
 	if !c.accepted() {
 		c.dialer.stopRefresh()
-		if !cn.wasOpen() {
-			return
-		}
+	}
+	if still {
+		return
 	}
 	c.setState(StateWaiting, nil, err)
 	c.hook(func() { c.Handler.runPaused(c, err) })
@@ -184,7 +191,7 @@ func (c *Client) parkedSession() *session {
 	return c.parked
 }
 
-// unpark is called when a session goes on, or is over.
+// unpark is called when a session is over.
 func (c *Client) unpark(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +218,8 @@ func (c *Client) hook(f func()) {
 	}
 }
 
-// setState is the only place where state and connection change.
+// setState is the only place where state and connection change. With a connection
+// no session waits for one any more: there is no moment without either.
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,6 +227,9 @@ func (c *Client) setState(s State, cn *conn, err error) {
 		return
 	}
 	c.state, c.current = s, cn
+	if cn != nil {
+		c.parked = nil
+	}
 	if err != nil {
 		c.err = err
 	}

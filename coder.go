@@ -24,6 +24,7 @@ import (
 //     a connection on which one comes without ends.
 //   - AgreedOnly() bool: it has none towards peers that say no hello.
 //   - those of ContextCoder.
+//   - that of ConnCoder, if what it makes depends on the connection.
 type Coder interface {
 	// Name is its name in hello, the same at both ends.
 	Name() string
@@ -47,6 +48,18 @@ type ContextCoder interface {
 	DecodeContext(dst, frame []byte, maxBody int) (out []byte, key, value any, err error)
 }
 
+// ConnCoder is a Coder with a state for each connection: a cipher that counts, a
+// compressor that remembers what it has sent. Where others run once, when a frame is
+// made, it runs when the frame leaves, behind them, on each connection again.
+type ConnCoder interface {
+	Coder
+	// PerConnection returns the coder of a new connection, of the same name and bit.
+	// Its Encode gets the frames in the order in which they leave, its Decode in the
+	// order in which they came; each is called by one goroutine at a time, but the two
+	// may run at once. EncodeContext is not called.
+	PerConnection() Coder
+}
+
 // UseCoder adds a coder for connections that are made later; one of the same
 // name takes the place of the one before. A frame goes through the coders in the
 // order in which they were added, and at the other end, which has to add them in
@@ -55,7 +68,7 @@ type ContextCoder interface {
 // A coder is used where both ends name it in hello, from the frame behind hello's
 // answer on, and towards peers that say no hello, where it is for the application
 // to know that they have it too. It panics if the coder has no name or no bit of
-// its own.
+// its own, or if it is no ConnCoder and comes behind one.
 func (h *Handler) UseCoder(c Coder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,6 +90,11 @@ func (h *Handler) UseCoder(c Coder) {
 			panic("arpc: use coder " + c.Name() + ": another has its bit")
 		}
 		next.bits |= c.Bit()
+		if _, ok := c.(ConnCoder); ok {
+			next.late |= c.Bit()
+		} else if next.late != 0 {
+			panic("arpc: use coder " + c.Name() + ": it has to come before those that run on each connection")
+		}
 		if says(c, func(c alwaysCoder) bool { return c.Always() }) {
 			next.always |= c.Bit()
 		}
@@ -104,6 +122,7 @@ type coderSet struct {
 	bits   byte // of all
 	always byte // of those that have every frame
 	base   byte // of those for peers that say no hello
+	late   byte // of those that connections have for themselves
 
 	mu     sync.Mutex
 	chains map[byte]*chain // by the bits of their coders
@@ -142,10 +161,11 @@ func (s *coderSet) namesOf(agreed byte) []string {
 	return names
 }
 
-// chain is the one for coders by their bits; nil for none. All connections of the
+// chain is the one for coders by their bits, but for those that connections have for
+// themselves; nil for none. All connections of the
 // Handler share it, and what it remembers.
 func (s *coderSet) chain(used byte) *chain {
-	if used == 0 {
+	if used &^= s.late; used == 0 {
 		return nil
 	}
 	s.mu.Lock()

@@ -76,10 +76,13 @@ func (s *session) useCoders(agreed byte) {
 }
 
 // useBaseCoders does it for a peer that says no hello.
-func (s *session) useBaseCoders() {
-	if s.coding != nil && !s.has(capExtended) {
-		s.coding.use(s.coding.set.base)
+func (c *conn) useBaseCoders() {
+	s := c.session()
+	if s.coding == nil || s.has(capExtended) {
+		return
 	}
+	s.coding.use(s.coding.set.base)
+	c.out.codeLate(s.coding.set.base)
 }
 
 // limitFrames sets the limit of the frames of the peer.
@@ -131,14 +134,14 @@ func (c *conn) takeCoded(f *wire.Frame) error {
 		a, b := takeBuffer(), takeBuffer()
 		defer a.free()
 		defer b.free()
-		if err := k.decode(f, a, b); err != nil {
+		if err := k.decode(f, c.out.late, a, b); err != nil {
 			return badCoding(err)
 		}
 	}
 	if !k.decided {
 		k.decided = true
 		if c.client().accepted() && string(f.Method) != methodHello {
-			c.session().useBaseCoders()
+			c.useBaseCoders()
 		}
 	}
 	err := c.take(f)
@@ -148,7 +151,7 @@ func (c *conn) takeCoded(f *wire.Frame) error {
 }
 
 // decode makes f the frame that it was before its coders, in one of two buffers.
-func (k *coding) decode(f *wire.Frame, to, spare *buffer) error {
+func (k *coding) decode(f *wire.Frame, late *lateCoders, to, spare *buffer) error {
 	raw := f.Raw
 	most := k.limit + maxCodedExtra // what the coders in front of one added is still there
 	for i := len(k.set.list) - 1; i >= 0; i-- {
@@ -156,7 +159,7 @@ func (k *coding) decode(f *wire.Frame, to, spare *buffer) error {
 		if f.Coders&c.Bit() == 0 {
 			continue
 		}
-		out, err := k.decodeBy(c, to.b[:0], raw, most)
+		out, err := k.decodeBy(late.own(c), to.b[:0], raw, most)
 		if err != nil {
 			return err
 		}
@@ -244,6 +247,7 @@ func (w *FrameWriter) appendUnless(err error, coded []byte) {
 // fail ends the connection because a frame cannot be coded: beside its writers, of
 // which this is one.
 func (w *FrameWriter) fail(err error) {
+	w.broken = true
 	c := w.out.conn // w is soon another's
 	go func() { _ = c.uncodable(err) }()
 }

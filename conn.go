@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 type conn struct {
 	handler *Handler
 	limits  *Limits                 // shared, never changed
+	arrived time.Duration           // when it was accepted, before any upgrade, after epoch
 	owner   atomic.Pointer[session] // the one it began with, or the one it takes up
 
 	raw net.Conn  // what is written to, by the outbox alone
@@ -39,8 +41,8 @@ type conn struct {
 	authenticate AuthenticateFunc // nil where nobody has to say who it is
 	admitted     atomic.Bool      // nobody has to say who it is, or the peer did
 	refreshing   atomic.Bool      // a token is being looked at
-	introduced   bool             // the session is, as the reader knows
 	strange      int32            // frames before admission, counted by the reader
+	introduced   bool             // the session is, as the reader knows
 	patient      bool             // waits for bytes until the connection is silent
 
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
@@ -63,6 +65,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn := &conn{handler: h, limits: s.limits, raw: nc, in: nc}
 	cn.owner.Store(s)
 	cn.out.conn = cn
+	cn.out.late = newLateCoders(s.coding)
 	cn.life.conn = cn
 	if w, ok := nc.(*ws.Conn); ok {
 		cn.ws, cn.raw = w, w.NetConn()
@@ -71,9 +74,9 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.out.raw = newRawWriter(cn.raw)
 	all := h.hooks.Load()
 	cn.hooks = all
-	s.body = cn.maxBody()
-	cn.frames = wire.NewDecoder(s.body)
-	cn.limitFrames(s.body)
+	s.body = int32(min(cn.maxBody(), math.MaxInt32))
+	cn.frames = wire.NewDecoder(cn.maxBody())
+	cn.limitFrames(cn.maxBody())
 	switch {
 	case all.wrapReader != nil: // it may hold what it has read
 		cn.in = all.wrapReader(nc)

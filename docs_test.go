@@ -23,7 +23,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md", "docs/benchmarks.md", "web/arpc-js/README.md"}
+var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md", "docs/benchmarks.md", "docs/sessions.md", "web/arpc-js/README.md"}
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -57,7 +57,7 @@ func squeeze(text string) string { return strings.Join(strings.Fields(text), " "
 // migration guide is part of an example that runs, or of the demo.
 func TestReadmeGoIsReal(t *testing.T) {
 	real := realGo(t)
-	for _, path := range []string{"README.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md"} {
+	for _, path := range []string{"README.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md", "docs/sessions.md"} {
 		for i, block := range fenced(t, path, "go") {
 			if strings.HasPrefix(block, "package main") {
 				t.Run(fmt.Sprint("program ", i), func(t *testing.T) { compiles(t, block) })
@@ -71,7 +71,7 @@ func TestReadmeGoIsReal(t *testing.T) {
 // What the migration guide calls ours exists, and every example it names runs.
 func TestMigrationNamesExamplesThatRun(t *testing.T) {
 	text := read(t, "docs/migration.md")
-	source := read(t, "migration_example_test.go") + read(t, "example_test.go") + read(t, "coder_example_test.go")
+	source := read(t, "migration_example_test.go") + read(t, "example_test.go") + read(t, "session_example_test.go") + read(t, "coder_example_test.go")
 	named := submatches(text, "`(Example\\w+)`")
 	if len(named) < 10 {
 		t.Errorf("found only %v", named)

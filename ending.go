@@ -31,7 +31,7 @@ func (c *conn) open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opened = !c.closing
-	c.session().useBaseCoders() // unless hello was answered
+	c.useBaseCoders() // unless hello was answered
 	return c.opened
 }
 

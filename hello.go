@@ -111,6 +111,7 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	}
 	agreed := c.agreeable(greeting.Caps)
 	coders, coderNames := c.session().commonCoders(greeting.Coders)
+	c.out.late.agree(coders)
 	answer := helloAnswer{
 		Arpc:   1,
 		Caps:   c.handler.capabilityNames(agreed),
@@ -279,6 +280,7 @@ func (c *conn) greetedBack(a answer) error {
 	client.pending.setLimit(answer.Limits.Inflight)
 	client.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
 	coders, _ := own.commonCoders(answer.Coders)
+	c.out.late.agree(coders)
 	own.useCoders(coders)
 	own.streams.setWindow(answer.Window)
 	if err := c.greetedAgain(answer.helloLasting); err != nil {

@@ -30,14 +30,17 @@ type lasting struct {
 	untold    int           // bytes received since; owned by the reader
 	grace     time.Duration // for which the session is kept without a connection
 
-	// Of the side that accepted, which gives tickets; id never changes, and the
-	// others are guarded by session.mu.
-	id      string
-	coders  byte // that hello came to; never changes
-	tickets tickets
+	// Guarded by session.mu.
 	state   lastingState
 	changed chan struct{} // closed when state does; nil if nobody waits
 	doomed  error         // why it is to end, whatever becomes of its connection
+
+	// Of the side that accepted, which gives tickets; guarded by session.mu, but
+	// for those that never change.
+	id      string // never changes
+	coders  byte   // that hello came to; never changes
+	tickets tickets
+	newest  time.Duration // when the newest connection arrived that asked for the session, after epoch
 
 	// Of the side that dialed.
 	ticket string      // shown to take the session up; owned by whoever dials, and the reader
@@ -49,13 +52,13 @@ type lasting struct {
 	since                        time.Time // when it was parked
 }
 
-// lastingState is where a lasting session is on the side that accepted.
+// lastingState is where a lasting session is.
 type lastingState int
 
 const (
 	connected lastingState = iota
 	parked
-	resuming // a connection is about to take it up
+	moving // its connection is about to park it, or another one to take it up
 	lost
 )
 
@@ -163,9 +166,6 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	l.journal.leftUpTo(last.counted)
-	if s.client.accepted() {
-		s.pausedFor()
-	}
 	s.mu.Lock()
 	fresh := !s.client.accepted() && !s.introduced.Load() // an attempt that came to nothing
 	if s.cause != nil || l.doomed != nil || fresh {
@@ -173,24 +173,44 @@ func (s *session) park(c *conn, cause error, last left) bool {
 		return false
 	}
 	s.now.Store(nil)
+	s.setLastingLocked(l, moving) // nobody takes it up before all of this is done
 	s.mu.Unlock()
 	s.inbox.dropOutside()
+	if s.client.accepted() {
+		s.pausedFor()
+	}
 	s.client.pending.fail(cause, last.frame, c)
-	from := s.client.from(c)
-	s.client.paused(s, c, cause)
+	s.client.paused(s, cause)
+	s.release(l, host(s.client.from(c)))
+	return true
+}
+
+// release has a session that has no connection wait for the next one, which is to
+// come from an address.
+func (s *session) release(l *lasting, address string) {
+	accepted := s.client.accepted()
 	s.mu.Lock()
-	s.setLastingLocked(l, parked) // from here on another connection may take it up
-	if !s.client.accepted() {
+	s.setLastingLocked(l, parked)
+	if !accepted {
 		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
 	}
 	doomed := l.doomed
 	s.mu.Unlock()
-	if s.client.accepted() {
-		s.handler.sessions.park(s, l, host(from))
+	if accepted {
+		s.handler.sessions.park(s, l, address)
 	}
 	if doomed != nil {
 		s.terminate(doomed)
 	}
+}
+
+// takeLocked has a session that is parked wait for the connection that is about to
+// take it up, and for no other one.
+func (s *session) takeLocked(l *lasting) bool {
+	if l.state != parked || s.cause != nil || l.doomed != nil {
+		return false
+	}
+	s.setLastingLocked(l, moving)
 	return true
 }
 

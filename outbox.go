@@ -48,8 +48,8 @@ type outbox struct {
 	inChunk  int           // frames of senders in chunk
 	held     int           // bytes of senders in chunk
 	message  int           // with batch, where in buf the message begins that is not wrapped yet
-	journal  *journal      // keeps what a session counts; nil where it ends with the connection
-	numbers  numbers       // of the frames that journal was given
+	kept     *kept         // what the session counts; nil where it ends with the connection
+	late     *lateCoders   // run when frames leave; nil where there are none, and never changed
 
 	moved atomic.Uint64 // bytes that left
 
@@ -57,10 +57,6 @@ type outbox struct {
 	chunk []byte // what is being written
 	off   int    // how much of it is
 }
-
-// numbers are those that the session gave to the last frame that was appended,
-// to the last of chunk, and to the last before chunk.
-type numbers struct{ appended, taken, before uint64 }
 
 // errFull says that there is no room now.
 var errFull = errors.New("send queue full")
@@ -87,7 +83,7 @@ func (o *outbox) append(h wire.Header, method string, body []byte, onReader bool
 	}
 	start := len(o.buf)
 	o.buf = wire.Append(o.buf, h, method, body)
-	p.end = o.placeLocked(start, o.journal != nil && counted(h))
+	p.end = o.placeLocked(start, counted(h))
 	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
 	return p, nil
 }
@@ -106,7 +102,7 @@ func (o *outbox) appendEncoded(frame []byte, counted, onReader bool) (p place, e
 	}
 	start := len(o.buf)
 	o.buf = append(o.buf, frame...)
-	p.end = o.placeLocked(start, o.journal != nil && counted)
+	p.end = o.placeLocked(start, counted)
 	p.flush = !(onReader && o.reading) && o.takeRoleLocked()
 	return p, nil
 }
@@ -127,6 +123,7 @@ func (o *outbox) appendControl(frame []byte, wrapped bool) error {
 	o.buf = append(o.buf, frame...)
 	if wrapped {
 		o.message = len(o.buf)
+		o.asIsLocked(start)
 		o.frames++
 		o.watchLocked()
 	} else {
@@ -184,17 +181,6 @@ func (o *outbox) full() bool {
 // maxMessage is the size from which a message takes no further frame.
 const maxMessage = 32 << 10
 
-// placeLocked takes the frame at buf[start:], which the journal keeps too if the
-// session counts it, and returns its number.
-func (o *outbox) placeLocked(start int, keep bool) (number uint64) {
-	if !keep {
-		return o.wrapLocked(start)
-	}
-	o.numbers.appended = o.journal.add(o.buf[start:])
-	o.wrapLocked(start)
-	return o.numbers.appended
-}
-
 // wrapLocked counts the frame at buf[start:], and returns its number.
 func (o *outbox) wrapLocked(start int) (number uint64) {
 	o.inMessageLocked(start)
@@ -208,49 +194,11 @@ func (o *outbox) wrapLocked(start int) (number uint64) {
 // where the transport has messages: in one of its own, or with others.
 func (o *outbox) inMessageLocked(start int) {
 	switch {
-	case o.conn.ws == nil:
+	case o.conn.ws == nil || o.waitsLocked():
 	case !o.batch:
 		o.buf = o.conn.ws.Wrap(o.buf, start)
 	case len(o.buf)-o.message >= maxMessage:
 		o.endMessageLocked()
-	}
-}
-
-// serve makes this the outbox of what hello came to. Behind the answer, which is
-// empty on the side that asked, and what the peer is missing, the journal of a
-// session that lasts keeps what counts. begun runs before anybody else can append.
-func (o *outbox) serve(answer []byte, batch bool, j *journal, received uint64, begun func()) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err := o.admitReaderLocked(); err != nil {
-		return err
-	}
-	if len(answer) > 0 {
-		start := len(o.buf)
-		o.buf = append(o.buf, answer...)
-		o.wrapLocked(start)
-	}
-	o.batchLocked(batch)
-	if j == nil {
-		return nil
-	}
-	o.numbers.appended = j.replay(received, func(frames []byte) {
-		o.replayLocked(frames)
-		begun()
-	})
-	o.journal = j
-	return nil
-}
-
-// replayLocked appends frames that were sent before. They have their number, and
-// the bounds of the send queue are not for them.
-func (o *outbox) replayLocked(frames []byte) {
-	for len(frames) > 0 {
-		n := frameLen(frames)
-		start := len(o.buf)
-		o.buf = append(o.buf, frames[:n]...)
-		o.inMessageLocked(start)
-		frames = frames[n:]
 	}
 }
 
@@ -263,7 +211,7 @@ func (o *outbox) watchLocked() {
 
 // endMessageLocked wraps the frames that share a message.
 func (o *outbox) endMessageLocked() {
-	if o.batch && len(o.buf) > o.message {
+	if o.batch && len(o.buf) > o.message && !o.waitsLocked() {
 		o.buf = o.conn.ws.Wrap(o.buf, o.message)
 	}
 	o.message = len(o.buf)
@@ -406,7 +354,7 @@ func (o *outbox) next() bool {
 		if eased {
 			o.conn.session().inbox.resume()
 		}
-		if source != nil {
+		if source != nil || more && o.late != nil {
 			o.fill(source)
 		}
 		if !more {
@@ -448,10 +396,11 @@ func (o *outbox) swapLocked() {
 		spare = nil
 	}
 	o.endMessageLocked()
+	o.late.takeLocked(o.buf)
 	o.chunk, o.buf, o.off, o.message = o.buf, spare, 0, 0
 	o.held, o.inChunk, o.frames = len(o.chunk), o.frames, 0
 	o.before, o.taken = o.taken, o.appended
-	o.numbers.before, o.numbers.taken = o.numbers.taken, o.numbers.appended
+	o.kept.take()
 }
 
 // restLocked gives the flusher's role up.
@@ -471,7 +420,8 @@ func (o *outbox) rest() {
 	defer o.mu.Unlock()
 	if o.err == nil && !o.flushing && len(o.buf) == 0 {
 		o.buf, o.chunk, o.off, o.message = nil, nil, 0, 0
-		o.before, o.numbers.before = o.taken, o.numbers.taken // the chunk that left is not remembered
+		o.before = o.taken // the chunk that left is not remembered
+		o.kept.take()
 	}
 }
 
@@ -492,8 +442,10 @@ func (o *outbox) close(lastWords []byte) {
 		return
 	}
 	o.endMessageLocked()
+	start := len(o.buf)
 	o.buf = append(o.buf, lastWords...)
 	o.message = len(o.buf)
+	o.asIsLocked(start)
 	o.finish, o.ready = true, nil
 	o.detachLocked()
 	if o.takeRoleLocked() {
@@ -516,19 +468,8 @@ func (o *outbox) fail(err error) {
 	}
 }
 
-// detachLocked leaves what the session sends to its next connection.
-func (o *outbox) detachLocked() {
-	if o.journal != nil {
-		o.journal.detach()
-	}
-}
-
 // sent is the number of bytes that left.
 func (o *outbox) sent() uint64 { return o.moved.Load() }
-
-// left is the last frame of a connection of which the socket may have taken
-// something: its number there, and that of the last that a session counts.
-type left struct{ frame, counted uint64 }
 
 // left waits until nobody writes any more. It is called after fail.
 func (o *outbox) left() left {
@@ -543,7 +484,7 @@ func (o *outbox) left() left {
 		<-quiet
 	}
 	if o.off == 0 {
-		return left{o.before, o.numbers.before}
+		return left{o.before, o.kept.left(false)}
 	}
-	return left{o.taken, o.numbers.taken}
+	return left{o.taken, o.kept.left(true)}
 }

@@ -54,8 +54,8 @@ type pending struct {
 	limit int           // how many the peer wants at once, zero if it did not say
 	fewer chan struct{} // closed when there are fewer calls; nil if nobody waits
 
-	alarm *time.Timer // calls expire; nil before one could
-	rings time.Time   // when it does; zero if it does not
+	alarm *time.Timer   // calls expire; nil before one could
+	rings time.Duration // when it does, after epoch; zero if it does not
 }
 
 // slot is the place of one call. Between add and remove it belongs to the
@@ -170,19 +170,25 @@ func (p *pending) deliver(seq uint64, a answer) bool {
 	return true
 }
 
-// fail ends the calls that end with a session, or with a connection.
+// fail ends the calls that end with a session, or with a connection. The others
+// still expire.
 func (p *pending) fail(lost error, left uint64, of any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	alarming := false
 	for _, s := range p.slots {
-		if s.waits && s.of == of {
+		switch {
+		case !s.waits:
+		case s.of == of:
 			s.waits = false
 			s.answers <- answer{lost: lost, left: left}
+		case !s.deadline.IsZero():
+			alarming = true
 		}
 	}
-	if p.alarm != nil {
+	if p.alarm != nil && !alarming {
 		p.alarm.Stop()
-		p.rings = time.Time{}
+		p.rings = 0
 	}
 }
 
@@ -200,12 +206,12 @@ func (p *pending) expireAt(s *slot, deadline time.Time) {
 		return
 	}
 	s.deadline = deadline
-	if p.rings.IsZero() || deadline.Before(p.rings) {
-		p.ringLocked(deadline, time.Until(deadline))
+	if at := deadline.Sub(epoch); p.rings == 0 || at < p.rings {
+		p.ringLocked(at, time.Until(deadline))
 	}
 }
 
-func (p *pending) ringLocked(at time.Time, in time.Duration) {
+func (p *pending) ringLocked(at, in time.Duration) {
 	p.rings = at
 	if p.alarm == nil {
 		p.alarm = time.AfterFunc(in, p.expire)
@@ -230,9 +236,9 @@ func (p *pending) expire() {
 			next = s.deadline
 		}
 	}
-	p.rings = next
+	p.rings = 0
 	if !next.IsZero() {
-		p.ringLocked(next, max(restAfterAlarm, next.Sub(now)))
+		p.ringLocked(next.Sub(epoch), max(restAfterAlarm, next.Sub(now)))
 	}
 }
 

@@ -39,6 +39,7 @@ const fenceLinger = 50 * time.Millisecond
 
 var (
 	errFence     = &Error{Code: CodeUnavailable, Message: "the session is still busy with its last connection"}
+	errOlder     = &Error{Code: CodeUnavailable, Message: "a newer connection asked for the session"}
 	errForged    = &Error{Code: CodeInvalidArgument, Message: "received: not what this session sent"}
 	errDiffers   = &Error{Code: CodeInvalidArgument, Message: "a session keeps the capabilities, coders and codec that it began with"}
 	errReplayed  = &Error{Code: CodePermissionDenied, Message: "a ticket of the session was shown twice"}
@@ -46,7 +47,6 @@ var (
 	errAttempt   = &Error{Code: CodeUnavailable, Message: "the attempt to connect failed"}
 	errNewLogin  = &Error{Code: CodePermissionDenied, Message: "the session is somebody else's"}
 	errUnknown   = &Error{Code: CodeUnavailable, Message: "the server does not know the session any more"}
-	errImpolite  = &Error{Code: CodeUnavailable, Message: "the server refused the session"}
 	lostByReason = map[string]*Error{reasonExpired: errExpired, reasonGap: errGap, reasonIdentity: errNewLogin}
 )
 
@@ -68,25 +68,27 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		return nil, reasonIdentity, nil
 	}
 	l := s.lasting.Load()
-	if !s.takes(l, shown) {
-		return nil, reasonUnknown, nil
+	if good, err := s.takes(c, l, shown); !good {
+		return nil, reasonUnknown, err
 	}
 	if capability(s.agreed.Load()) != agreed|capExtended || l.coders != coders || s.codec.Name() != c.session().codec.Name() {
 		return nil, "", errDiffers
 	}
-	if taken, err := s.fence(l); !taken {
+	if taken, err := s.fence(c, l); !taken {
 		return nil, reasonUnknown, err
 	}
-	if !s.takes(l, shown) { // the last connection may have confirmed it meanwhile, and it is to be good for another attempt
-		s.release(l)
-		return nil, reasonUnknown, nil
+	// The last connection may have confirmed it meanwhile, and it is to be good for
+	// another attempt.
+	if good, err := s.takes(c, l, shown); !good {
+		s.release(l, l.address)
+		return nil, reasonUnknown, err
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
-		s.release(l)
+		s.release(l, l.address)
 		return nil, "", errForged
 	case gone:
-		s.release(l)
+		s.release(l, l.address)
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
@@ -94,15 +96,23 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 }
 
 // takes says whether a ticket is good for a session. Who shows another one has a
-// copy, which is the end of it.
-func (s *session) takes(l *lasting, shown secret) bool {
+// copy, which is the end of it: unless that is the client itself, in an attempt that
+// is read after the one that followed it.
+func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error) {
 	s.mu.Lock()
-	good := l.tickets.present(shown)
+	if c.arrived < l.newest {
+		s.mu.Unlock()
+		return false, errOlder
+	}
+	good = l.tickets.present(shown)
+	if good {
+		l.newest = c.arrived
+	}
 	s.mu.Unlock()
 	if !good {
 		s.terminate(errReplayed)
 	}
-	return good
+	return good, nil
 }
 
 func sameIdentity(a, b *Identity) bool {
@@ -114,13 +124,16 @@ func sameIdentity(a, b *Identity) bool {
 
 // fence takes a session for a connection that is to take it up: when it returns
 // true, nothing of the last one is dispatched any more, and nobody else takes it.
-func (s *session) fence(l *lasting) (taken bool, err error) {
+func (s *session) fence(c *conn, l *lasting) (taken bool, err error) {
 	patience := time.NewTimer(fencePatience)
 	defer patience.Stop()
 	for {
 		s.mu.Lock()
-		if l.state == parked && s.cause == nil && l.doomed == nil {
-			s.setLastingLocked(l, resuming)
+		if c.arrived < l.newest {
+			s.mu.Unlock()
+			return false, errOlder
+		}
+		if s.takeLocked(l) {
 			s.mu.Unlock()
 			s.handler.sessions.unpark(l)
 			return true, nil
@@ -143,18 +156,6 @@ func (s *session) fence(l *lasting) (taken bool, err error) {
 		case <-patience.C:
 			return false, errFence
 		}
-	}
-}
-
-// release gives a session back that was not taken up.
-func (s *session) release(l *lasting) {
-	s.mu.Lock()
-	s.setLastingLocked(l, parked)
-	doomed := l.doomed
-	s.mu.Unlock()
-	s.handler.sessions.park(s, l, l.address)
-	if doomed != nil {
-		s.terminate(doomed)
 	}
 }
 
@@ -284,7 +285,6 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	if answer == nil {
 		c.sendConfirm(l.received.Load()) // it proves that the ticket arrived
 	}
-	s.client.unpark(s)
 	s.inbox.resume()
 	if doomed != nil {
 		c.shut(doomed)

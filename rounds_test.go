@@ -9,12 +9,18 @@ import (
 	"unsafe"
 )
 
-// TestAConnectionFitsItsSizeClass: 10,000 idle ones are what a server may hold,
-// and one word more costs each of them 128 bytes.
-func TestAConnectionFitsItsSizeClass(t *testing.T) {
-	const class, header = 896, 8
-	if size := unsafe.Sizeof(conn{}); size > class-header {
-		t.Errorf("%d bytes, the allocator has room for %d", size, class-header)
+// TestAConnectionFitsItsSizeClasses: 10,000 idle ones are what a server may hold,
+// and one word more costs each of them 32 or 64 bytes.
+func TestAConnectionFitsItsSizeClasses(t *testing.T) {
+	const header = 8 // of what is larger than 512 bytes
+	for what, fits := range map[string]struct{ size, class uintptr }{
+		"conn":    {unsafe.Sizeof(conn{}) + header, 640},
+		"session": {unsafe.Sizeof(session{}), 352},
+		"Client":  {unsafe.Sizeof(Client{}), 320},
+	} {
+		if fits.size > fits.class {
+			t.Errorf("%s: %d bytes, the allocator has room for %d", what, fits.size, fits.class)
+		}
 	}
 }
 

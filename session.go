@@ -21,7 +21,6 @@ type session struct {
 	handler *Handler
 	codec   codec.Codec
 	limits  *Limits // shared, never changed
-	body    int     // most bytes of a frame's method and body that are taken
 
 	now        atomic.Pointer[conn]    // the connection there is, or was; nil between two
 	lasting    atomic.Pointer[lasting] // nil where the session ends with its connection
@@ -33,12 +32,18 @@ type session struct {
 	agreed     atomic.Uint32 // capabilities, once hello was answered
 	peerBody   atomic.Int64  // largest body the peer takes, 0 if it did not say
 	introduced atomic.Bool   // the connected hooks run, or ran
+	body       int32         // most bytes of a frame's method and body that are taken
 	gone       signal        // it is over
 
-	mu     sync.Mutex      // guards what follows
-	ctx    context.Context // ends with the session; made when it is first asked for
-	cancel context.CancelCauseFunc
-	cause  error // why it is over
+	mu    sync.Mutex // guards what follows
+	life  *life      // made when it is first asked for
+	cause error      // why it is over
+}
+
+// life is a context that ends with a session.
+type life struct {
+	ctx context.Context
+	end context.CancelCauseFunc
 }
 
 func newSession(c *Client, h *Handler) *session {
@@ -67,7 +72,7 @@ func (s *session) end(err error) {
 	if !again {
 		s.cause = err
 	}
-	cancel := s.cancel
+	life := s.life
 	s.mu.Unlock()
 	if again {
 		return
@@ -78,20 +83,20 @@ func (s *session) end(err error) {
 	}
 	s.inbox.close()
 	s.gone.happens()
-	if cancel != nil {
-		cancel(err)
+	if life != nil {
+		life.end(err)
 	}
 }
 
 // finish tells everybody who waits for the peer that the session is over. It is
 // called once, after the last connection, c, or without one between two.
 func (s *session) finish(c *conn, cause error, last left) {
+	s.end(cause)
 	number := last.frame
 	if l := s.lasting.Load(); l != nil {
 		number = max(last.counted, l.journal.end())
 		s.client.unpark(s)
 	}
-	s.end(cause)
 	s.client.pending.fail(cause, number, s)
 	if c != nil {
 		s.client.pending.fail(cause, last.frame, c)
@@ -114,13 +119,14 @@ func (s *session) err() error {
 func (s *session) context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx == nil {
-		s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if s.life == nil {
+		ctx, end := context.WithCancelCause(context.Background())
+		s.life = &life{ctx, end}
 		if s.cause != nil {
-			s.cancel(s.cause)
+			end(s.cause)
 		}
 	}
-	return s.ctx
+	return s.life.ctx
 }
 
 // send sends a frame on the connection there is. Between two connections it waits
@@ -229,12 +235,6 @@ func (s *session) full() bool {
 	return l != nil && l.journal.full()
 }
 
-// usable reports whether new work may be given to the session.
-func (s *session) usable() bool {
-	c := s.now.Load()
-	return c != nil && c.usable()
-}
-
 // outlives says that the session goes on when its connection does not.
 func (s *session) outlives() bool { return s.lasting.Load() != nil && !s.gone.happened() }
 
@@ -258,7 +258,7 @@ func (s *session) agree(agreed capability) {
 func (s *session) has(bit capability) bool { return capability(s.agreed.Load())&bit != 0 }
 
 // maxBody is the most bytes of a frame's method and body that are taken.
-func (s *session) maxBody() int { return s.body }
+func (s *session) maxBody() int { return int(s.body) }
 
 func (s *session) log() *slog.Logger { return s.handler.Logger() }
 

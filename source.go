@@ -43,9 +43,11 @@ func (c *Client) wake(s Source) {
 // FrameWriter takes the frames of a Source.
 type FrameWriter struct {
 	out     *outbox
-	batch   bool     // frames share messages
-	message int      // where the message begins that is not wrapped yet
-	journal *journal // of the session; nil if it ends with the connection
+	batch   bool   // frames share messages
+	message int    // where the message begins that is not wrapped yet
+	kept    *kept  // of the session; nil if it ends with the connection
+	late    *chain // the coders that the connection has for itself; nil is none
+	broken  bool   // a frame could not be coded
 }
 
 // Append appends one whole frame; it is copied. A source has its own place, from
@@ -72,15 +74,22 @@ func (w *FrameWriter) AppendShared(frame []byte) {
 }
 
 func (w *FrameWriter) keepOutside(frame []byte) {
-	if w.journal != nil && countedFrame(frame) {
-		w.journal.spoil()
+	if w.kept != nil && countedFrame(frame) {
+		w.kept.journal.spoil()
 	}
 }
 
 // put appends a frame as it goes on the wire.
 func (w *FrameWriter) put(frame []byte) {
 	o := w.out
-	o.chunk = append(o.chunk, frame...)
+	if w.broken {
+		return
+	}
+	if w.late != nil && !neverCoded(frame) {
+		w.appendLate(frame)
+	} else {
+		o.chunk = append(o.chunk, frame...)
+	}
 	if !w.batch || len(o.chunk)-w.message >= maxMessage {
 		w.endMessage()
 	}
@@ -107,7 +116,12 @@ func (w *FrameWriter) end() {
 }
 
 // Room is how many bytes are left in this write; with none left it is full.
-func (w *FrameWriter) Room() int { return max(0, maxSourceWrite-len(w.out.chunk)) }
+func (w *FrameWriter) Room() int {
+	if w.broken {
+		return 0
+	}
+	return max(0, maxSourceWrite-len(w.out.chunk))
+}
 
 // wake queues a source and says whether the caller has to see to the flushing.
 func (o *outbox) wake(s Source) (flush bool) {
@@ -131,6 +145,7 @@ func (o *outbox) fill(source Source) {
 			go o.conn.die(errInternal)
 		}
 	}()
+	w.code(o.late)
 	for source != nil {
 		more := source.Fill(w)
 		source = o.nextSource(source, more, w.Room() > 0)
@@ -164,5 +179,5 @@ func (o *outbox) popLocked() Source {
 func (o *outbox) frameWriter() FrameWriter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return FrameWriter{out: o, batch: o.batch, message: len(o.chunk), journal: o.journal}
+	return FrameWriter{out: o, batch: o.batch, message: len(o.chunk), kept: o.kept}
 }

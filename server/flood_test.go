@@ -322,7 +322,7 @@ func TestHalfAHandshakeHoldsNothing(t *testing.T) {
 
 // TestConnectionsThatBreakAnywhereLeaveNothing: goleak and the registry say so.
 func TestConnectionsThatBreakAnywhereLeaveNothing(t *testing.T) {
-	eachDoor(t, nil, func(t *testing.T, h *house, door string) {
+	eachDoor(t, atOnce, func(t *testing.T, h *house, door string) {
 		frame := request(1, "/echo", "hello")
 		if door == "websocket" {
 			p := h.knock(t, door)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/ws"
@@ -21,6 +22,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no room for another connection", http.StatusServiceUnavailable)
 		return
 	}
+	arrived := time.Now() // what a client says later is read later, but not always in that order
 	r, address := s.fromProxy(r)
 	limits := s.Handler.Limits()
 	conn, err := ws.Upgrade(w, r, ws.UpgradeOptions{
@@ -35,7 +37,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 			"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", err)
 		return
 	}
-	s.serveConn(conn, arpc.Accepted{Request: r, RemoteAddr: address})
+	s.serveConn(conn, arpc.Accepted{Request: r, RemoteAddr: address, Arrived: arrived})
 }
 
 // checkOrigin keeps pages of other sites out. A request without Origin is not

@@ -131,7 +131,11 @@ const { said, ...other } = JSON.parse(await next()); // of the other side, to th
 const newest = Math.max(other.newest, ...published.map(({ offset }) => offset));
 await within(patience, () => {
   const heard = Object.entries(account.heard).every(([series, n]) => n >= (said[series] ?? 0));
-  return heard && account.isFree() && clients.every(({ record }) => record.events.at(-1).offset >= newest);
+  return (
+    heard &&
+    account.isFree() &&
+    clients.every(({ record }) => record.events.at(-1).offset >= newest)
+  );
 });
 for (const { record } of clients) record.complete[task.all] = newest;
 await say(

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,23 +193,28 @@ func TestRoomForParked(t *testing.T) {
 	}{
 		"of one identity": {
 			arpc.Limits{ParkedPerIdentity: 2},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"alice", ""}, {"alice", ""}}, "+-++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"alice", ""}, {"alice", ""}},
+			"+-++",
 		},
 		"of one address": {
 			arpc.Limits{ParkedPerAddress: 2},
-			[]arrival{{"a", "127.0.0.3"}, {"b", "127.0.0.2"}, {"c", "127.0.0.2"}, {"d", "127.0.0.2"}}, "+-++",
+			[]arrival{{"a", "127.0.0.3"}, {"b", "127.0.0.2"}, {"c", "127.0.0.2"}, {"d", "127.0.0.2"}},
+			"+-++",
 		},
 		"in all, of one's own": {
 			arpc.Limits{Parked: 3},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"alice", ""}}, "+-++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"alice", ""}},
+			"+-++",
 		},
 		"in all": {
 			arpc.Limits{Parked: 3},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"dave", ""}}, "-+++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"carol", ""}, {"dave", ""}},
+			"-+++",
 		},
 		"enough": {
 			arpc.Limits{Parked: 4, ParkedPerIdentity: 2, ParkedPerAddress: 4},
-			[]arrival{{"bob", ""}, {"alice", ""}, {"bob", ""}, {"alice", ""}}, "++++",
+			[]arrival{{"bob", ""}, {"alice", ""}, {"bob", ""}, {"alice", ""}},
+			"++++",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,11 +247,10 @@ func TestStorm(t *testing.T) {
 	}
 	defer proxy.Close()
 	answered := make(chan error, clients)
-	var lost sync.WaitGroup
+	var lost atomic.Int64
 	for i := range clients {
 		h := arpc.NewHandler()
-		h.HandleDisconnected(func(*arpc.Client, error) { lost.Done() })
-		lost.Add(1)
+		h.HandleDisconnected(func(*arpc.Client, error) { lost.Add(1) })
 		dial := func() (net.Conn, error) { return net.Dial("tcp", proxy.Address) }
 		c, err := arpc.NewClient(dial, arpc.WithHandler(h), arpc.WithBackoff(arpc.Backoff{First: 10 * time.Millisecond, Max: time.Second}))
 		if err != nil {
@@ -255,6 +260,9 @@ func TestStorm(t *testing.T) {
 		go func() { answered <- c.Call("/wait", fmt.Sprint(i), nil, 10*arpctest.Wait) }()
 	}
 	arpctest.Eventually(t, "all calls run", func() bool { return d.Stats().Requests == clients })
+	for range clients {
+		arpctest.Receive(t, d.clients, "session").OnDisconnected(func(*arpc.Client) { lost.Add(1) })
+	}
 	began := time.Now()
 	if n := proxy.CutAll(true); n != clients {
 		t.Errorf("%d connections were cut, want %d", n, clients)
@@ -278,8 +286,8 @@ func TestStorm(t *testing.T) {
 			t.Errorf("request %d ran %d times", i, n)
 		}
 	}
-	if d.ended.Load() != 0 {
-		t.Errorf("%d sessions were lost", d.ended.Load())
+	if n := lost.Load(); n != 0 {
+		t.Errorf("%d sessions were lost", n)
 	}
 }
 

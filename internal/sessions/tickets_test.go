@@ -177,6 +177,39 @@ func TestTicketConfirmedLate(t *testing.T) {
 	}
 }
 
+// TestLateAttempt: of the attempts of one client the server may read the first last,
+// when its ticket is spent. That is no copy, and harms nothing.
+func TestLateAttempt(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	first := s.ticket
+	d.park(t, s)
+	for _, confirmed := range []bool{false, true} {
+		late := connect(t, d.address, "")
+		late.write(frame{cmd: cmdPing, seq: 1})
+		if f := late.read(); f.cmd != cmdPong { // it arrived
+			t.Fatalf("a ping was answered with %+v", f)
+		}
+		if confirmed {
+			d.resume(t, s, "")
+			s.call(1, "/run", "a") // which shows that the confirm in front of it was read
+		} else {
+			p, w := d.ask(t, "", first, 0)
+			if !w.resumed() {
+				t.Fatalf("the newest: %v", w)
+			}
+			defer p.Close()
+		}
+		if w := late.hello("", &asked{Ticket: first}); w.Code != "unavailable" {
+			t.Errorf("confirmed %v: the late one: %v, %+v", confirmed, w, w)
+		}
+	}
+	s.call(2, "/run", "b")
+	if s.client.State() != arpc.StateOpen || d.resumed.Load() != 2 {
+		t.Errorf("the session is %s, resumed %d times", s.client.State(), d.resumed.Load())
+	}
+}
+
 // TestForgedCounts: who claims to have less than it confirmed, or more than it was
 // sent, is refused, and nothing else happens.
 func TestForgedCounts(t *testing.T) {

@@ -15,6 +15,10 @@ import {
  * Transforms whole frames: header, method and body. Each has a bit of the header's `coders` byte,
  * byte 4, which says that a frame went through it; bytes 0-3 hold the number of bytes behind the
  * header. It may be asynchronous: frames keep their order. What it throws ends the connection.
+ *
+ * What it makes depends on the frame alone: it is kept, and sent again on the next connection. For
+ * coders that depend on the connection, which servers in Go can have, there is no place here: those
+ * that are not always used are left out towards this client.
  */
 export interface Coder {
   /** The coder's name, as hello lists it. */

@@ -1,4 +1,4 @@
-/** Every piece of TypeScript in the README compiles, against the installed package. */
+/** Every piece of TypeScript in the README and the page on sessions compiles, against the installed package. */
 
 import { execFile } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -8,12 +8,17 @@ import { promisify } from "node:util";
 import { beforeAll, expect, inject, it } from "vitest";
 
 const run = promisify(execFile);
-const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-const snippets = [...readme.matchAll(/^```(tsx?)\n(.*?)^```$/gms)].map(([, kind, code], i) => ({
-  name: `${i + 1}.${kind}`,
-  first: code?.split("\n", 1)[0] ?? "",
-  code: code ?? "",
-}));
+const pages = ["../../README.md", "../../../../docs/sessions.md"];
+const texts = await Promise.all(
+  pages.map((page) => readFile(new URL(page, import.meta.url), "utf8")),
+);
+const snippets = [...texts.join("\n").matchAll(/^```(tsx?)\n(.*?)^```$/gms)].map(
+  ([, kind, code], i) => ({
+    name: `${i + 1}.${kind}`,
+    first: code?.split("\n", 1)[0] ?? "",
+    code: code ?? "",
+  }),
+);
 
 /** What the snippets take as given: theirs are the names of the reader's own program. */
 const GIVEN = `
@@ -36,8 +41,10 @@ declare global {
   function showState(...about: unknown[]): void;
   function work(...about: unknown[]): unknown;
   function show(data: unknown): void;
+  function work(...on: unknown[]): unknown;
   const connect: typeof arpc.connect;
   const ArpcError: typeof arpc.ArpcError;
+  const isArpcError: typeof arpc.isArpcError;
   interface Api {
     calls: { "/room": { request: { id: number }; reply: { title: string } } };
     topics: { [room: \`room:\${string}\`]: { text: string } };
