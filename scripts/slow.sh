@@ -22,6 +22,8 @@ ARPC_SLOW=1 scripts/step.sh "10,000 parked sessions, 2,000 in a storm" go test -
 ARPC_SLOW=1 scripts/step.sh "topics that survive kill -9, whole" go test -count=1 -timeout 20m -v -run 'Kill|Restart|Failure|Damage|Full' ./pubsub/bolt
 ARPC_SLOW=1 CHROMIUM="$(scripts/require.sh chromium)" scripts/step.sh "pages across twenty kills of the server" \
   npm run --silent test:browser -w web/chat-demo/ui -- browser/restart.test.ts
+ARPC_SLOW=1 CHROMIUM="$(scripts/require.sh chromium)" scripts/step.sh "a page across 30 lost networks and 20 dead sockets" \
+  npm run --silent test:package -w web/arpc-js -- test/runtimes/session.test.ts
 
 # The libraries, not the programs; alignment and the size of int differ here.
 libraries=()

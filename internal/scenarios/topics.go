@@ -33,7 +33,7 @@ func NewServer(sockets *Sockets) *pubsub.Server {
 	s := &stage{sockets: sockets, held: map[string]chan struct{}{}}
 	s.Server = pubsub.NewServer(pubsub.Authorize(s.authorize), pubsub.Topics(settings))
 	mount(s.Handler)
-	mountStories(s.Handler)
+	mountStories(s.Handler, sockets)
 	s.Handler.HandleStream("/falter", s.falter)
 	for method, do := range map[string]func(*arpc.Context, order) error{
 		"/cut":      s.cut,

@@ -29,7 +29,7 @@ const (
 	// maxRooms bounds what strangers can make this server remember.
 	maxRooms = 200
 
-	// burst is how many seconds' worth a connection may ask for at once: a page
+	// burst is how many seconds' worth a client may ask for at once: a page
 	// that comes back with what was written offline is soon through.
 	burst = 3
 )
@@ -84,9 +84,9 @@ type (
 	}
 )
 
-// mountChat registers the routes of the chat. One connection may ask for so much
-// a second; other routes are not limited. They are ordered: what a connection
-// asks for happens in the order it asked.
+// mountChat registers the routes of the chat. One client may ask for so much a
+// second; other routes are not limited. They are ordered: what a client asks for
+// happens in the order it asked.
 func mountChat(topics *pubsub.Server, perSecond int) error {
 	c := &chat{topics: topics, rooms: map[string]bool{}}
 	limit := middleware.RateLimit(rate.Limit(perSecond), burst*perSecond)

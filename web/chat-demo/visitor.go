@@ -6,11 +6,11 @@ var errStranger = arpc.Errorf(arpc.CodeFailedPrecondition, "enter a room first")
 
 type visitorKey struct{}
 
-// admit remembers who a connection is. Its later requests find it: the chat's
-// routes are ordered.
+// admit remembers who a client is, for as long as its session goes on. Its later
+// requests find it: the chat's routes are ordered.
 func admit(c *arpc.Client, who person) { c.Set(visitorKey{}, who) }
 
-// visitor is who a connection is, or that it has not entered a room yet.
+// visitor is who a client is, or that it has not entered a room yet.
 func visitor(c *arpc.Client) (person, error) {
 	who, ok := c.Get(visitorKey{})
 	if !ok {

@@ -1,10 +1,13 @@
 // Plays the scenarios of internal/scenarios, as its Go test does, with the client of any runtime.
 // Plain JavaScript and nothing of any runtime: it runs as it is in Node, Deno, Bun and Chromium.
 import { follow, topicActions } from "./topics.mjs";
-import { bodyOf, describe, expectBody, expectResult } from "./values.mjs";
+import { bodyOf, describe, expectBody, expectResult, expectSame } from "./values.mjs";
 
 /** How long a scenario may take, in ms. */
 const WAIT = 20_000;
+
+/** The inbox of what becomes of the session. */
+const SESSION = "the session";
 
 /**
  * Plays each scenario on connections of its own. Resolves with what was wrong in each, "" if nothing
@@ -15,7 +18,9 @@ export async function play(connect, url, { scenarios }, options = {}) {
   const settings = { backoff: { min: 1, max: 20 }, ...options, timeout: WAIT };
   for (const row of scenarios) {
     const scenario = JSON.parse(JSON.stringify(row).replaceAll("$", crypto.randomUUID()));
-    const players = new Players(() => connect(url, settings), scenario.handlers);
+    const { session = settings.session } = scenario;
+    const open = () => connect(url, { ...settings, session });
+    const players = new Players(open, scenario.handlers);
     const problem = await within(WAIT, perform(players, scenario)).catch(describe);
     players.close();
     results.push({ name: row.name, problem: problem ?? "" });
@@ -23,9 +28,10 @@ export async function play(connect, url, { scenarios }, options = {}) {
   return results;
 }
 
-/** The scenarios that `arpc-js/core` can play: no topics, no streams. */
+/** The scenarios that `arpc-js/core` can play: no topics, no streams, no sessions. */
 export function ofCore({ scenarios }) {
-  const isCore = ({ topic, do: what }) => topic === undefined && what !== "stream";
+  const isCore = ({ topic, do: what }) =>
+    topic === undefined && what !== "stream" && what !== "session";
   const takesStreams = ({ handlers = {} }) => Object.values(handlers).some(({ upper }) => upper);
   const ofCore = (scenario) => scenario.steps.every(isCore) && !takesStreams(scenario);
   return { scenarios: scenarios.filter(ofCore) };
@@ -78,6 +84,9 @@ class Players {
       else client.handle(method, handlerOf(method, handler, player.inboxes));
     }
     client.on("subscribed", (topic) => follow(player, topic, {}));
+    for (const event of ["paused", "resumed", "lost"]) {
+      client.on(event, () => player.inboxes.put(SESSION, event));
+    }
     // What is wanted to fail is told here too.
     client.on("error", () => {});
     return player;
@@ -116,6 +125,9 @@ const actions = {
   },
   async receive({ inboxes }, { method, body, times = 1 }) {
     for (let i = 0; i < times; i++) expectBody(await inboxes.take(method), body, i);
+  },
+  async session({ inboxes }, { events }) {
+    for (const event of events) expectSame(await inboxes.take(SESSION), event);
   },
   async stream({ client }, step) {
     const stream = client.stream(step.method);

@@ -25,9 +25,13 @@ interface Scenario {
 const table = JSON.parse(await readFile(tablePath, "utf8")) as { scenarios: Scenario[] };
 const all = table.scenarios.map(({ name }) => name);
 
+function isBeyondCore({ do: what, topic }: Scenario["steps"][number]): boolean {
+  return what === "stream" || what === "session" || topic !== undefined;
+}
+
 /** The scenarios that `arpc-js/core` plays. */
 export const core: string[] = table.scenarios
-  .filter(({ steps }) => steps.every((step) => step.do !== "stream" && step.topic === undefined))
+  .filter(({ steps }) => !steps.some(isBeyondCore))
   .filter(({ handlers = {} }) => !Object.values(handlers).some(({ upper }) => upper))
   .map(({ name }) => name);
 

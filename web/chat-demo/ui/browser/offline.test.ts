@@ -17,6 +17,20 @@ async function until<T>(look: () => Promise<T>, isWanted: (seen: T) => boolean):
   }
 }
 
+/** The answers, on connections to come, that a page's session goes on; the list grows. */
+function resumptions({ page }: Person): string[] {
+  const answers: string[] = [];
+  page.on("websocket", (socket) =>
+    socket.on("framereceived", ({ payload }) => {
+      const text = String(payload);
+      if (text.includes('"resumed":true')) {
+        answers.push(text);
+      }
+    }),
+  );
+  return answers;
+}
+
 test("a page that is away for 50 messages has them all on return, and delivers its own once", async () => {
   const cable = await Cable.to(stage.demo.port);
   const ada = await Person.joined(stage.browser, cable.url, "Ada");
@@ -46,6 +60,7 @@ test("a page that is away for 50 messages has them all on return, and delivers i
     ),
   ).toEqual(all);
   await ada.banner("You are back online.").waitFor({ state: "detached" });
+  expect(await ada.page.locator(".gap").count()).toBe(0);
   expect([...ada.alarms, ...grace.alarms]).toEqual([]);
   await cable.remove();
 });
@@ -87,5 +102,38 @@ test("a connection that dies while a message is under way does not double it", a
   await ada.say("and this?");
   await grace.heard("and this?").waitFor();
   expect(await grace.texts()).toEqual(["did you get this?", "and this?"]);
+  await cable.remove();
+});
+
+test("who is back soon was never away; who is not has left, and comes in again", async () => {
+  const cable = await Cable.to(stage.demo.port);
+  const ada = await Person.joined(stage.browser, cable.url, "Ada");
+  const resumed = resumptions(ada);
+  const grace = await Person.joined(stage.browser, stage.demo.url, "Grace");
+  await grace.present("Ada").waitFor();
+  const noted = await grace.comingsAndGoings();
+
+  for (const text of ["here", "still here"]) {
+    cable.cut();
+    await ada.banner("Connection lost").waitFor();
+    cable.mend();
+    await ada.banner("You are back online.").waitFor();
+    await ada.say(text);
+    await grace.heard(text).waitFor();
+  }
+  expect(noted).toEqual([]);
+  expect(resumed).toHaveLength(2);
+
+  // The server keeps her session for a minute, and her place in the room for less: this waits half of it.
+  cable.cut();
+  await grace.activity("Ada left").waitFor({ timeout: 30_000 });
+  await grace.present("Ada").waitFor({ state: "detached" });
+  await grace.say("gone?");
+  cable.mend();
+  await grace.activity("Ada came in").waitFor();
+  await ada.heard("gone?").waitFor();
+  expect(resumed).toHaveLength(3);
+  expect(await ada.page.locator(".gap").count()).toBe(0);
+  expect(noted).toEqual(["Ada left", "Ada came in"]);
   await cable.remove();
 });

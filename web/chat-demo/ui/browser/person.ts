@@ -119,6 +119,28 @@ export class Person {
     return this.page.locator("#activity").filter({ hasText: new RegExp(pattern) });
   }
 
+  /** Begins to note who is said to have come in or left; the list grows. */
+  async comingsAndGoings(): Promise<string[]> {
+    const noted: string[] = [];
+    await this.page.exposeFunction("note", (text: string) => noted.push(text));
+    await this.page.evaluate(() => {
+      const { note } = globalThis as unknown as { note(text: string): void };
+      const line = document.querySelector("#activity") as HTMLElement;
+      const look = () => {
+        const said = line.textContent.replaceAll(/[\u2068\u2069]/g, "");
+        if (/ (came in|left)$/.test(said)) {
+          note(said);
+        }
+      };
+      new MutationObserver(look).observe(line, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      });
+    });
+    return noted;
+  }
+
   /** The messages with exactly this text. */
   heard(text: string): Locator {
     return this.page

@@ -67,14 +67,22 @@ test("a publication is shown with its topic", () => {
 
 test("a body is shown as far as it is text, and no secret in it", () => {
   const meter = new Meter();
-  const bodies = ["a\u0000\u0001b", "x".repeat(500), '{"secret":"abc","room":"lobby"}'];
+  const bodies = [
+    "a\u0000\u0001b",
+    "x".repeat(500),
+    '{"secret":"abc","room":"lobby"}',
+    '{"session":{"ticket":"id.abc","received":1}}',
+    `{"ticket":"${"x".repeat(500)}"}`,
+  ];
   for (const body of bodies) {
     meter.record("out", frame(REQUEST, "/m", body), 0);
   }
   meter.record("out", { ...frame(RESPONSE, ""), flag: 1, body: new Uint8Array([0xff]) }, 0);
-  const [binary, secret, long, text] = meter.read(0).frames;
+  const [binary, cut, ticket, secret, long, text] = meter.read(0).frames;
   expect(text?.body).toBe("a·b");
   expect(long?.body).toBe(`${"x".repeat(160)}…`);
   expect(secret?.body).toBe('{"secret":"…","room":"lobby"}');
+  expect(ticket?.body).toBe('{"session":{"ticket":"…","received":1}}');
+  expect(cut?.body).toBe('{"ticket":"……');
   expect(binary).toMatchObject({ command: "error", body: "·" });
 });
