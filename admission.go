@@ -125,7 +125,7 @@ func (c *conn) becomes(who *Identity) {
 
 // introduceAfter is when those are told of a peer who want to know, though it said
 // nothing: with its first frame it may say that it was here before.
-const introduceAfter = 500 * time.Millisecond
+const introduceAfter = time.Second
 
 // introduce tells those who want to know that a peer is there.
 func (c *conn) introduce() {
@@ -137,6 +137,9 @@ func (c *conn) introduce() {
 // know. One that the network cut before it said a word may have come to take a
 // session up.
 func (c *conn) wasSomebody(cause error) bool {
+	if c.refused {
+		return false
+	}
 	if !c.admitted.Load() || !c.limits.lasts() || c.life.frames.Load() > 0 {
 		return c.admitted.Load()
 	}

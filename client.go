@@ -47,6 +47,7 @@ type Client struct {
 	remote   net.Addr      // who the peer is, where the socket does not tell
 	detached bool          // the peer only asks: nothing can be sent to it
 	quiet    bool          // guarded by mu: nobody knows of it yet, no hook tells of its state
+	told     bool          // guarded by mu, of an accepted client: the connected hooks run, or ran
 	dialer   *redialer     // nil on accepted clients
 
 	connected, gone func(*Client) // of Accepted
@@ -118,11 +119,17 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 
 // admit tells those who want to know that an accepted client is there.
 func (c *Client) admit() {
-	c.Handler.arrivals.came()
 	c.speak()
 	if c.connected != nil {
 		c.connected(c)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == StateClosed { // meanwhile
+		return
+	}
+	c.told = true
+	c.Handler.arrivals.came()
 	c.hook(func() { c.Handler.runConnected(c) })
 }
 
@@ -147,13 +154,17 @@ func (c *Client) lost(s *session, cn *conn, err error) {
 		s.introduce()
 	}
 	c.speak()
-	c.close(err, s.introduced.Load())
+	c.close(err)
 }
 
-// close is the end of an accepted client; known says that others were told of it.
-func (c *Client) close(err error, known bool) {
+// close is the end of an accepted client, which is told to those who were told of
+// its beginning.
+func (c *Client) close(err error) {
 	c.setState(StateClosed, nil, err)
-	if known {
+	c.mu.Lock()
+	told := c.told
+	c.mu.Unlock()
+	if told {
 		c.Handler.arrivals.went()
 		c.ended(err)
 	}
@@ -166,7 +177,14 @@ func (c *Client) close(err error, known bool) {
 }
 
 // dismiss is the end of a client whose connection turned out to be that of another.
-func (c *Client) dismiss(known bool) { c.close(errReplaced, known) }
+func (c *Client) dismiss(own, other *session) {
+	own.introduced.Store(true) // not any more
+	c.close(errReplaced)
+	own.streams.close(errReplaced)
+	for _, of := range []any{own, other} { // calls of its own that met the connection as it is now
+		c.pending.fail(errReplaced, math.MaxUint64, of)
+	}
+}
 
 // paused is called when a connection of a session that goes on was lost.
 func (c *Client) paused(s *session, err error) {
@@ -453,6 +471,9 @@ func (c *Client) Stop() {
 }
 
 func (c *Client) stop(reason *Error) {
+	if s := c.parkedSession(); s != nil {
+		s.terminate(reason) // its hooks run before Done is told
+	}
 	if c.dialer != nil {
 		c.dialer.cancel(reason)
 	}

@@ -43,7 +43,9 @@ type conn struct {
 	refreshing   atomic.Bool      // a token is being looked at
 	strange      int32            // frames before admission, counted by the reader
 	introduced   bool             // the session is, as the reader knows
+	refused      bool             // it was to take a session up, and that was refused; owned by the reader
 	patient      bool             // waits for bytes until the connection is silent
+	half         bool             // guarded by mu: nothing is sent any more, or nothing read
 
 	goroutines sync.WaitGroup // the reader and the flusher; none starts after outbox.fail
 	gone       signal         // the connection is dead
@@ -142,6 +144,9 @@ func (c *conn) over(err error) {
 	defer c.ended.happens()
 	c.session().publish()
 	c.shut(err)
+	if c.closeHalf() { // everything was sent, and the peer has closed
+		c.die(nil)
+	}
 	<-c.gone.wait()
 	c.life.stop()
 	c.stopLinger()

@@ -335,6 +335,7 @@ func TestCoderThatFailsEndsTheConnection(t *testing.T) {
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) {
 				near, far := arpc.NewHandler(), arpc.NewHandler()
+				near.SetLimits(arpc.Limits{Grace: -1}) // so that no confirm is the first to fail
 				far.UseCoder(c[0])
 				near.UseCoder(c[1])
 				far.Handle("/ask", func(ctx *arpc.Context) { _ = ctx.Client.Notify("/none", nil, arpctest.Wait) })

@@ -55,8 +55,8 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	case wire.Response:
 		a := newAnswer(f)
 		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
-			c.helloSeq.Store(0)
 			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
+			c.helloSeq.Store(0)
 		}
 		if !s.client.pending.deliver(f.Seq, a) {
 			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, s.client,

@@ -26,13 +26,18 @@ func (c *conn) errLocked() error {
 // usable reports whether the connection still takes what is sent.
 func (c *conn) usable() bool { return !c.spent.Load() }
 
-// open makes a dialed connection the client's, unless it is over already.
+// open makes a dialed connection the client's, unless it is over already. Nobody is
+// told of its end before they were told of its beginning.
 func (c *conn) open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opened = !c.closing
+	if c.closing {
+		return false
+	}
+	c.opened = true
 	c.useBaseCoders() // unless hello was answered
-	return c.opened
+	c.client().dialer.opened(c)
+	return true
 }
 
 func (c *conn) wasOpen() bool {
@@ -61,8 +66,27 @@ func (c *conn) die(cause error) {
 	c.raw.Close()
 }
 
-// finish ends a connection of which everything left, or had its time to.
-func (c *conn) finish() { c.die(nil) }
+// finish ends a connection of which everything left, or had its time to. Where
+// sessions last, the peer may have confirmed something meanwhile: what lies unread
+// when a socket is closed makes the system take back what has not arrived. So it is
+// the peer that closes, unless that takes too long.
+func (c *conn) finish() {
+	half, can := c.raw.(interface{ CloseWrite() error })
+	can = can && c.session().lasting.Load() != nil
+	if again := c.closeHalf(); !again && can && half.CloseWrite() == nil {
+		return
+	}
+	c.die(nil)
+}
+
+// closeHalf notes that one direction is over, and says whether one was before.
+func (c *conn) closeHalf() (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again = c.half
+	c.half = true
+	return again
+}
 
 // closeLinger is how long a connection that ends waits for its last bytes to move.
 const closeLinger = time.Second

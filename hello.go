@@ -129,17 +129,17 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 		before, answer.Reason, err = c.claim(greeting.Session, who, agreed, coders)
 	}
 	if err != nil {
+		c.refused = greeting.Session != nil
 		return c.answerProtocol(f, nil, err, true)
 	}
 	if before != nil {
 		return c.welcomeBack(f, before, who, greeting.Session.Received, answer)
 	}
 	c.letIn(who)
-	c.introduce()
 	s := c.session()
 	var l *lasting
 	if agreed&capResume != 0 {
-		l = s.last(&answer.helloLasting, coders, greeting.Session != nil)
+		l = s.last(c, &answer.helloLasting, coders, greeting.Session != nil)
 	}
 	frame, then, err := c.welcomeFrame(s, f, agreed, answer)
 	if err != nil {
@@ -151,14 +151,16 @@ func (c *conn) receiveHello(f *wire.Frame) error {
 	}
 	s.useCoders(coders)
 	s.streams.setWindow(greeting.Window)
+	c.introduce() // now: a hook may call the peer, which counts from the answer on
 	run(then)
 	return nil
 }
 
-// agreeable are those capabilities of a client that the two can have.
+// agreeable are those capabilities of a client that the two can have. One that said
+// hello so late that it was asked something before may answer that before it counts.
 func (c *conn) agreeable(names []string) capability {
 	agreed := c.handler.capabilitiesOf(names)
-	if c.client().detached || !c.limits.lasts() {
+	if c.client().detached || !c.limits.lasts() || c.session().asked() {
 		agreed &^= capResume
 	}
 	return agreed

@@ -69,7 +69,13 @@ func (j *journal) add(frame []byte) uint64 {
 }
 
 // keep takes a frame while there is no connection. kept is false if there is one.
-func (j *journal) keep(frame []byte) (number uint64, kept bool, room <-chan struct{}, err error) {
+// What is larger than all that is held waits for one too. The reader of a connection
+// that ended, which does not wait, may go over the bound up to twice of it.
+func (j *journal) keep(frame []byte, onReader bool) (number uint64, kept bool, room <-chan struct{}, err error) {
+	limit := j.limit
+	if onReader {
+		limit *= 2
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	switch {
@@ -77,9 +83,7 @@ func (j *journal) keep(frame []byte) (number uint64, kept bool, room <-chan stru
 		return 0, false, nil, nil
 	case j.over:
 		return 0, false, nil, ErrDisconnected.withSent(false, nil)
-	case len(frame) > j.limit:
-		return 0, false, nil, Errorf(CodeResourceExhausted, "frame of %d bytes while the connection is lost, limit %d", len(frame), j.limit)
-	case j.fullLocked(len(frame)):
+	case len(j.buf)-j.head+len(frame) > limit:
 		if j.room == nil {
 			j.room = make(chan struct{})
 		}
@@ -89,13 +93,11 @@ func (j *journal) keep(frame []byte) (number uint64, kept bool, room <-chan stru
 	return j.last, true, nil, nil
 }
 
-func (j *journal) fullLocked(more int) bool { return len(j.buf)-j.head+more > j.limit }
-
 // full says that senders have to wait for a connection.
 func (j *journal) full() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return !j.live && !j.over && j.fullLocked(wire.HeaderLen)
+	return !j.live && !j.over && len(j.buf)-j.head+wire.HeaderLen > j.limit
 }
 
 func (j *journal) appendLocked(frame []byte) {

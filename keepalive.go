@@ -89,7 +89,7 @@ func (k *keepalive) tick() {
 // over.
 func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool, err error) {
 	s := k.conn.session()
-	if s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !s.introduced.Load() {
+	if s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !k.conn.greeted.Load() && !s.introduced.Load() {
 		go s.introduce()
 	}
 	if s.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {

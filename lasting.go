@@ -3,6 +3,7 @@ package arpc
 import (
 	"container/list"
 	"errors"
+	"math"
 	"net"
 	"sync/atomic"
 	"time"
@@ -63,7 +64,7 @@ const (
 )
 
 func newLasting(l *Limits, grace time.Duration) *lasting {
-	s := &lasting{grace: grace}
+	s := &lasting{grace: grace, newest: math.MinInt64}
 	s.journal.limit, s.journal.first = l.Journal, 1
 	return s
 }

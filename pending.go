@@ -246,5 +246,12 @@ func (p *pending) expire() {
 // handlers that the peer waits for.
 const noLimit = math.MaxInt - 1<<slotBits
 
+// used says that there was a call.
+func (p *pending) used() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.slots) > 0
+}
+
 // count is how many calls wait for the peer.
 func (p *pending) count() int { return int(p.calls.Load()) }

@@ -280,6 +280,9 @@ func recordSteps(t *testing.T) (all []recordedFrame) {
 			}
 			r.server.Stop()
 			<-r.server.Done()
+			if r.dials != nil {
+				time.Sleep(2 * time.Minute) // sessions that still wait are over then
+			}
 			if len(r.all) == 0 {
 				t.Errorf("%s: nothing recorded", s.what)
 			}

@@ -147,16 +147,21 @@ func (d *redialer) open(cn *conn) (*conn, error) {
 		<-cn.ended.wait()
 		return nil, cn.err()
 	}
+	if d.ctx.Err() != nil { // stopped meanwhile: Stop did not see this connection
+		c.terminate(errStoppedAs(d.ctx))
+	}
+	return cn, nil
+}
+
+// opened tells of a connection that is the client's now.
+func (d *redialer) opened(cn *conn) {
+	c := d.client
 	c.setState(StateOpen, cn, nil)
 	hooks := c.Handler.runConnected
 	if cn.session().introduced.Swap(true) {
 		hooks = c.Handler.runResumed
 	}
 	c.hooks.add(func() { hooks(c) })
-	if d.ctx.Err() != nil { // stopped meanwhile: Stop did not see this connection
-		c.terminate(errStoppedAs(d.ctx))
-	}
-	return cn, nil
 }
 
 // ended is called when a session is over: with its last connection, or between two.

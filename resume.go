@@ -47,6 +47,7 @@ var (
 	errAttempt   = &Error{Code: CodeUnavailable, Message: "the attempt to connect failed"}
 	errNewLogin  = &Error{Code: CodePermissionDenied, Message: "the session is somebody else's"}
 	errUnknown   = &Error{Code: CodeUnavailable, Message: "the server does not know the session any more"}
+	errNotOurs   = &Error{Code: CodeUnavailable, Message: "the server took up a session that is over"}
 	lostByReason = map[string]*Error{reasonExpired: errExpired, reasonGap: errGap, reasonIdentity: errNewLogin}
 )
 
@@ -77,10 +78,8 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	if taken, err := s.fence(c, l); !taken {
 		return nil, reasonUnknown, err
 	}
-	// The last connection may have confirmed it meanwhile, and it is to be good for
-	// another attempt.
 	if good, err := s.takes(c, l, shown); !good {
-		s.release(l, l.address)
+		s.release(l, l.address) // its last connection was taken up with the same
 		return nil, reasonUnknown, err
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
@@ -92,6 +91,9 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.tickets.use(shown)
 	return s, "", nil
 }
 
@@ -104,7 +106,7 @@ func (s *session) takes(c *conn, l *lasting, shown secret) (good bool, err error
 		s.mu.Unlock()
 		return false, errOlder
 	}
-	good = l.tickets.present(shown)
+	good = l.tickets.good(shown)
 	if good {
 		l.newest = c.arrived
 	}
@@ -172,9 +174,9 @@ func (s *session) ticketArrived() {
 
 // last makes a session one that can be taken up, which the answer says. asked says
 // that the client asked for another one.
-func (s *session) last(answer *helloLasting, coders byte, asked bool) *lasting {
+func (s *session) last(c *conn, answer *helloLasting, coders byte, asked bool) *lasting {
 	l := newLasting(s.limits, s.limits.Grace)
-	l.id, l.coders = newSessionID(), coders
+	l.id, l.coders, l.newest = newSessionID(), coders, c.arrived
 	answer.Ticket, answer.Grace = l.tickets.offer(l.id), l.grace.Milliseconds()
 	if asked {
 		answer.Resumed = new(bool)
@@ -222,9 +224,8 @@ func (c *Client) asks() *helloSession {
 // greetedAgain takes up the session that the client had, or begins to make the one
 // of this connection last. It is called on the reader, with the answer to hello.
 func (c *conn) greetedAgain(said helloLasting) error {
-	before := c.client().parkedSession()
-	if said.Resumed != nil && *said.Resumed && before != nil && said.Received != nil {
-		return c.resumeAsked(before, said)
+	if said.Resumed != nil && *said.Resumed {
+		return c.resumeAsked(c.client().parkedSession(), said)
 	}
 	c.client().forgo(said.Reason)
 	s := c.session()
@@ -236,8 +237,11 @@ func (c *conn) greetedAgain(said helloLasting) error {
 	return c.serve(s, l, nil, 0)
 }
 
-// resumeAsked takes up the session that was asked for.
+// resumeAsked takes up the session that was asked for, if it was not ended meanwhile.
 func (c *conn) resumeAsked(s *session, said helloLasting) error {
+	if s == nil || said.Received == nil {
+		return errNotOurs
+	}
 	l := s.lasting.Load()
 	switch l.journal.check(*said.Received, l.confirmed.Load()) {
 	case impossible:
@@ -246,6 +250,12 @@ func (c *conn) resumeAsked(s *session, said helloLasting) error {
 	case gone:
 		s.terminate(errGap)
 		return errGap
+	}
+	s.mu.Lock()
+	taken := s.takeLocked(l)
+	s.mu.Unlock()
+	if !taken {
+		return errNotOurs
 	}
 	c.adopt(s)
 	l.ticket = said.Ticket
@@ -259,7 +269,7 @@ func (c *conn) adopt(s *session) {
 	c.limitFrames(c.maxBody())
 	own.end(errAttempt)
 	if own.client != s.client {
-		own.client.dismiss(own.introduced.Swap(true))
+		own.client.dismiss(own, s)
 	}
 	c.handler.workers.close() // that was opened for the session it takes up
 }

@@ -3,7 +3,9 @@ package arpc_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +22,7 @@ type line struct {
 	began       chan *arpc.Client // sessions at the server
 	mu          sync.Mutex
 	down        bool
+	late        time.Duration // until a connection that the server has is the client's
 	accepted    net.Conn
 	connections int
 }
@@ -57,6 +60,7 @@ func (l *line) dial() (net.Conn, error) {
 	a, b := net.Pipe()
 	l.accepted = b
 	l.accepting.ServeConn(b, arpc.Accepted{Connected: func(c *arpc.Client) { l.began <- c }})
+	time.Sleep(l.late)
 	return a, nil
 }
 
@@ -90,4 +94,117 @@ func TestCallsExpireBetweenConnections(t *testing.T) {
 			t.Errorf("after %v: %v", took, err)
 		}
 	})
+}
+
+// Who is called before hello is answered may answer before it knows of the session:
+// both ends count alike all the same.
+func TestCalledBeforeHelloIsAnswered(t *testing.T) {
+	for name, late := range map[string]time.Duration{"at once": 0, "behind hello that is late": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				synctest.Test(t, func(t *testing.T) {
+					answered := make(chan error, 16)
+					l := newLine(t, func(l *line) {
+						l.late = late
+						l.dialing.Handle("/who", func(ctx *arpc.Context) { _ = ctx.Write("me") }, arpc.Inline)
+						l.accepting.Handle("/echo", echo)
+						l.accepting.HandleConnected(func(c *arpc.Client) { answered <- c.Call("/who", nil, nil, time.Minute) })
+					})
+					if err := <-answered; err != nil {
+						t.Error(err)
+					}
+					if err := l.near.Call("/echo", "x", nil, time.Minute); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Second) // both confirm what they got
+					if err := l.near.Call("/echo", "x", nil, time.Minute); err != nil || l.connections != 1 {
+						t.Errorf("%d connections, %v: %v", l.connections, err, l.near.Err())
+					}
+				})
+			}
+		})
+	}
+}
+
+// A peer that is lost while those are told of it who want to know has no connected
+// hook behind its end.
+func TestLostWhileItIsAdmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		h := arpc.NewHandler()
+		h.HandleConnected(func(*arpc.Client) { told = append(told, "connected") })
+		h.HandleDisconnected(func(*arpc.Client, error) { told = append(told, "disconnected") })
+		a, b := net.Pipe()
+		ended, admitted := make(chan struct{}), make(chan struct{})
+		c := h.ServeConn(b, arpc.Accepted{
+			Connected: func(*arpc.Client) { a.Close(); <-ended; close(admitted) },
+			Ended:     func(*arpc.Client) { close(ended) },
+		})
+		<-admitted
+		<-c.Done()
+		synctest.Wait()
+		if len(told) != 0 {
+			t.Errorf("hooks told %q", told)
+		}
+	})
+}
+
+// What the hooks of a dialed client tell comes in order, however soon its connection
+// is lost.
+func TestLostWhileItOpens(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var told []string
+			tell := func(what string) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, what)
+			}
+			dialing, accepting := arpc.NewHandler(), arpc.NewHandler()
+			dialing.HandleConnected(func(*arpc.Client) { tell("connected") })
+			dialing.HandlePaused(func(*arpc.Client, error) { tell("paused") })
+			dialing.HandleDisconnected(func(*arpc.Client, error) { tell("disconnected") })
+			accepting.HandleConnected(func(c *arpc.Client) { c.Stop() })
+			dialed := false
+			near, err := arpc.NewClient(func() (net.Conn, error) {
+				if dialed {
+					return nil, errDown
+				}
+				dialed = true
+				a, b := net.Pipe()
+				accepting.ServeConn(b, arpc.Accepted{})
+				return a, nil
+			}, arpc.WithHandler(dialing))
+			if err != nil {
+				return // lost before it opened
+			}
+			synctest.Wait()
+			near.Stop()
+			<-near.Done()
+			if got := strings.Join(told, ", "); got != "connected, paused, disconnected" {
+				t.Errorf("told %s", got)
+			}
+		})
+	}
+}
+
+// Done is behind the disconnected hooks, also for a client that is stopped between
+// two connections.
+func TestStoppedBetweenConnections(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			var ended atomic.Int64
+			l := newLine(t, func(l *line) {
+				l.dialing.HandleDisconnected(func(*arpc.Client, error) { ended.Add(1) })
+			})
+			l.cut()
+			synctest.Wait()
+			l.near.Stop()
+			<-l.near.Done()
+			if n := ended.Load(); n != 1 {
+				t.Errorf("%d sessions ended before Done", n)
+			}
+		})
+	}
 }

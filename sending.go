@@ -11,6 +11,9 @@ import (
 // send puts a frame into the outbox, and waits for room as long as the options
 // say. It returns the position of the frame's end in what the connection sends.
 func (c *conn) send(h wire.Header, method string, body []byte, o sendOptions) (end uint64, err error) {
+	if c.helloSeq.Load() != 0 && counted(h) {
+		h.Flags |= wire.Outside // the session begins with the answer: the server counts from there
+	}
 	if ch := c.session().coders(); ch != nil {
 		return c.sendCoded(ch, h, method, body, o)
 	}

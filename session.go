@@ -209,18 +209,17 @@ func (s *session) keep(frame []byte, o sendOptions) (number uint64, kept bool, e
 	if l == nil {
 		return 0, false, ErrDisconnected.withSent(false, s.err())
 	}
+	w := newWait(o.timeout, o.done)
+	defer w.stop()
 	for {
-		number, kept, room, err := l.journal.keep(frame)
-		if !errors.Is(err, errFull) {
+		number, kept, room, err := l.journal.keep(frame, o.onReader)
+		switch {
+		case !errors.Is(err, errFull):
 			return number, kept, err
-		}
-		if o.onReader || o.timeout <= 0 {
+		case o.onReader: // the peer would wait for it in vain
+			s.terminate(errGap)
 			return 0, false, ErrOverstock
-		}
-		w := newWait(o.timeout, o.done)
-		err = w.until(room, s.gone.wait())
-		w.stop()
-		if err != nil {
+		case w.until(room, s.gone.wait()) != nil:
 			return 0, false, ErrOverstock
 		}
 	}
@@ -237,6 +236,9 @@ func (s *session) full() bool {
 
 // outlives says that the session goes on when its connection does not.
 func (s *session) outlives() bool { return s.lasting.Load() != nil && !s.gone.happened() }
+
+// asked says that the peer was ever asked something.
+func (s *session) asked() bool { return s.client.pending.used() || s.streams.used() }
 
 // rest gives up the memory of what is empty.
 func (s *session) rest() {

@@ -69,6 +69,13 @@ func (t *streams) setWindow(n int) {
 	t.window = n
 }
 
+// used says that we opened a stream.
+func (t *streams) used() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.nextID > 0
+}
+
 // awaitNone waits until no stream is open, or done is closed.
 func (t *streams) awaitNone(done <-chan struct{}) {
 	for s := t.any(); s != nil; s = t.any() {

@@ -31,15 +31,15 @@ func (t *tickets) offer(id string) string {
 	return id + "." + base64.RawURLEncoding.EncodeToString(t.offered[:])
 }
 
-// present is true for the secret of a ticket that is good. The one that was offered
-// arrived, if it is that, and takes the place of the other.
-func (t *tickets) present(shown secret) bool {
-	if subtle.ConstantTimeCompare(shown[:], t.offered[:]) == 1 {
-		t.accepted, t.both = t.offered, true
-		return true
-	}
-	return t.both && subtle.ConstantTimeCompare(shown[:], t.accepted[:]) == 1
+// good is true for the secret of a ticket that is good.
+func (t *tickets) good(shown secret) bool {
+	return subtle.ConstantTimeCompare(shown[:], t.offered[:]) == 1 ||
+		t.both && subtle.ConstantTimeCompare(shown[:], t.accepted[:]) == 1
 }
+
+// use takes a good ticket. The one that was offered arrived, if it is that, and
+// takes the place of the other.
+func (t *tickets) use(shown secret) { t.accepted, t.both = shown, true }
 
 // arrived says that the peer has the ticket that was offered.
 func (t *tickets) arrived() { t.accepted, t.both = t.offered, false }

@@ -65,6 +65,13 @@ func (h *Hub) join(c *arpc.Client) *session {
 	return m.(*session)
 }
 
+// again is a session of the same client, without its topics.
+func (m *session) again() *session {
+	next := &session{hub: m.hub, client: m.client, origin: m.origin, topics: map[string]*subscription{}}
+	next.mayAsk.Store(true)
+	return next
+}
+
 func newOrigin() uint64 { return rand.Uint64()<<1 | 1<<63 }
 
 // session is a client's session, nil if it has none.

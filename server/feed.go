@@ -22,13 +22,14 @@ type broadcasts struct {
 
 	mu      sync.Mutex // guards what follows
 	clients map[*arpc.Client]*feed.Subscription
-	begun   bool // there was a broadcast
+	away    map[*arpc.Client]struct{} // without a connection, which have no place
+	begun   bool                      // there was a broadcast
 }
 
 func newBroadcasts(h *arpc.Handler, history topic.Limits) *broadcasts {
-	b := &broadcasts{log: topic.NewLog(history), clients: map[*arpc.Client]*feed.Subscription{}}
+	b := &broadcasts{log: topic.NewLog(history), clients: map[*arpc.Client]*feed.Subscription{}, away: map[*arpc.Client]struct{}{}}
 	b.log.WakeTogether(feed.Together(h))
-	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome, Paused: b.remove, Resumed: b.addAgain})
+	h.Extend(arpc.Extension{Capability: topics, Welcome: b.welcome, Paused: b.leave, Resumed: b.comeBack})
 	return b
 }
 
@@ -60,9 +61,7 @@ func (b *broadcasts) begin(admitted map[*arpc.Client]struct{}) {
 	}
 	b.begun = true
 	for c := range admitted {
-		if b.clients[c] == nil { // it did not say where it was
-			b.addLocked(c)
-		}
+		b.addLocked(c)
 	}
 }
 
@@ -75,16 +74,28 @@ func (b *broadcasts) add(c *arpc.Client) {
 	}
 }
 
-// addAgain is add for a client that came back and did not say where it was.
-func (b *broadcasts) addAgain(c *arpc.Client) {
+// leave takes the place of a client whose connection was lost, until it comes back.
+func (b *broadcasts) leave(c *arpc.Client) {
+	b.remove(c)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.begun && b.clients[c] == nil {
+	b.away[c] = struct{}{}
+}
+
+func (b *broadcasts) comeBack(c *arpc.Client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.away, c)
+	if b.begun {
 		b.addLocked(c)
 	}
 }
 
+// addLocked leaves a client where it said it was, and one that is away without a place.
 func (b *broadcasts) addLocked(c *arpc.Client) {
+	if _, away := b.away[c]; away || b.clients[c] != nil {
+		return
+	}
 	_, last := b.log.Bounds()
 	s := feed.Subscribe(c, b.log, last, b.options(c, false))
 	b.clients[c] = s
@@ -103,6 +114,7 @@ func (b *broadcasts) replace(c *arpc.Client, s *feed.Subscription) (old *feed.Su
 func (b *broadcasts) remove(c *arpc.Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.away, c)
 	if s := b.clients[c]; s != nil {
 		s.Close()
 		delete(b.clients, c)

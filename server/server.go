@@ -156,10 +156,14 @@ func (s *Server) keep(c *arpc.Client) {
 	}
 }
 
-// add makes a client one that broadcasts reach.
+// add makes a client one that broadcasts reach, unless it is over, and removed
+// before it was added.
 func (s *Server) add(c *arpc.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.State() == arpc.StateClosed {
+		return
+	}
 	s.clients[c] = struct{}{}
 	s.users.add(c)
 	s.broadcasts.add(c)

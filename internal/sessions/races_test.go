@@ -2,6 +2,8 @@ package sessions_test
 
 import (
 	"errors"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -50,5 +52,178 @@ func TestSentWhileTakenUp(t *testing.T) {
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAnswerLargerThanTheJournal: it waits for the next connection, like what there
+// is no room for.
+func TestAnswerLargerThanTheJournal(t *testing.T) {
+	d := open(t, arpc.Limits{Journal: 4 << 10}, false)
+	large := strings.Repeat("x", 8<<10)
+	d.Handler.Handle("/large", func(ctx *arpc.Context) {
+		d.run(ctx)
+		<-d.released
+		_ = ctx.Write(large) // what is lost is seen below
+	})
+	s := d.begin(t, "", "")
+	s.write(request(1, "/large", "a"))
+	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
+	park(t, s)
+	close(d.released)
+	d.resume(t, s, "")
+	if f := s.read(); f.seq != 1 || f.body != large {
+		t.Errorf("got an answer of %d bytes", len(f.body))
+	}
+}
+
+// TestInlineAnswersWithoutRoom: those that a reader gives at the end of its
+// connection are kept, as many as it may give, and a session that cannot keep them
+// ends: nobody waits for an answer that does not come.
+func TestInlineAnswersWithoutRoom(t *testing.T) {
+	for name, few := range map[string]bool{"few": true, "many": false} {
+		t.Run(name, func(t *testing.T) {
+			const journal = 4 << 10
+			d := open(t, arpc.Limits{Journal: journal}, false)
+			answer := strings.Repeat("x", journal/3)
+			reading, read := make(chan struct{}), make(chan struct{})
+			d.Handler.Handle("/first", func(*arpc.Context) { close(reading); <-read }, arpc.Inline)
+			d.Handler.Handle("/inline", func(ctx *arpc.Context) { _ = ctx.Write(answer) }, arpc.Inline) // as above
+			s := d.begin(t, "", "")
+			frames := []frame{{cmd: cmdNotify, method: "/first"}}
+			for n := uint64(1); n <= 5 || n <= 20 && !few; n++ {
+				frames = append(frames, request(n, "/inline", ""))
+			}
+			s.write(frames...) // in one read of the server
+			arpctest.Closed(t, reading, "the first notify")
+			p := connect(t, d.address, "")
+			replaced := make(chan welcome, 1)
+			go func() {
+				w, _ := p.tryGreet(greeting{Caps: caps, Session: &asked{Ticket: s.ticket}})
+				replaced <- w
+			}()
+			_ = s.end() // the new connection takes its session
+			close(read)
+			w := arpctest.Receive(t, replaced, "answer to hello")
+			if !few {
+				if !w.notResumed("unknown") {
+					t.Errorf("a session that could not keep its answers: %v", w)
+				}
+				return
+			}
+			if !w.resumed() {
+				t.Fatalf("resume: %v", w)
+			}
+			p.confirm(0)
+			for n := uint64(1); n <= 5; n++ {
+				if f := p.read(); f.seq != n || f.body != answer {
+					t.Errorf("answer %d is %+v", n, f)
+				}
+			}
+		})
+	}
+}
+
+// TestServerResumesWhatNobodyAskedFor: what it counts is not what the client does.
+func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		p := wrap(t, c)
+		hello, err := p.tryRead()
+		if err != nil {
+			return
+		}
+		_ = p.tryWrite(frame{
+			cmd: cmdResponse, flags: flagOutside, seq: hello.seq, method: "arpc.hello",
+			body: `{"arpc":1,"caps":["resume"],"ticket":"a.b","grace":60000,"resumed":true,"received":5}`,
+		})
+		for err == nil {
+			_, err = p.tryRead()
+		}
+	}()
+	c, err := arpc.Dial(t.Context(), "tcp://"+listener.Addr().String(), arpc.WithHandler(arpc.NewHandler()))
+	if err == nil {
+		t.Errorf("a client that is %s", c.State())
+		c.Stop()
+		<-c.Done()
+	}
+	arpctest.Closed(t, ended, "the connection")
+}
+
+// TestConfirmBehindATicketThatIsShown: what the last connection says at its end
+// spends the ticket that it was taken up with, and no other one.
+func TestConfirmBehindATicketThatIsShown(t *testing.T) {
+	for name, spent := range map[string]bool{"its own": true, "the next": false} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, arpc.Limits{}, false)
+			reading, read := make(chan struct{}), make(chan struct{})
+			d.Handler.Handle("/first", func(*arpc.Context) { close(reading); <-read }, arpc.Inline)
+			s := d.begin(t, "", "")
+			ticket := s.ticket
+			if spent {
+				p, w := d.ask(t, "", ticket, 0)
+				if !w.resumed() {
+					t.Fatalf("resume: %v", w)
+				}
+				s.peer = p
+			}
+			if err := s.client.Notify("/note", "x", arpctest.Wait); err != nil {
+				t.Fatal(err)
+			}
+			s.read()
+			s.write(frame{cmd: cmdNotify, method: "/first"}, frame{cmd: cmdConfirm, seq: 1}) // in one read of the server
+			arpctest.Closed(t, reading, "the first notify")
+			lost := connect(t, d.address, "")
+			answer := make(chan welcome, 1)
+			go func() {
+				w, _ := lost.tryGreet(greeting{Caps: caps, Session: &asked{Ticket: ticket, Received: 1}})
+				answer <- w
+			}()
+			_ = s.end() // the new connection takes its session
+			close(read)
+			w := arpctest.Receive(t, answer, "answer to hello")
+			if spent {
+				if !w.notResumed("unknown") {
+					t.Errorf("a ticket that was spent meanwhile: %v", w)
+				}
+				return
+			}
+			if !w.resumed() {
+				t.Fatalf("resume: %v", w)
+			}
+			lost.Close() // as if the answer had not arrived
+			s.received = 1
+			d.resume(t, s, "")
+		})
+	}
+}
+
+// TestFirstBroadcastWhileParked: who does not say where it was gets what comes after
+// it is back.
+func TestFirstBroadcastWhileParked(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	park(t, s)
+	for range 2 { // the first one gives all clients their place
+		if err := d.Broadcast("/news", "missed"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.resume(t, s, "")
+	arpctest.Eventually(t, "resumed", func() bool { return d.resumed.Load() == 1 })
+	if err := d.Broadcast("/news", "here"); err != nil {
+		t.Fatal(err)
+	}
+	if f := s.read(); f.body != "here" {
+		t.Errorf("got %+v", f)
 	}
 }

@@ -41,7 +41,6 @@ declare global {
   function showState(...about: unknown[]): void;
   function work(...about: unknown[]): unknown;
   function show(data: unknown): void;
-  function work(...on: unknown[]): unknown;
   const connect: typeof arpc.connect;
   const ArpcError: typeof arpc.ArpcError;
   const isArpcError: typeof arpc.isArpcError;
