@@ -20,7 +20,8 @@ type door struct {
 	paused   atomic.Int64
 	resumed  atomic.Int64
 	ended    atomic.Int64
-	released chan struct{} // closed to let the requests to /wait be answered
+	released chan struct{} // closed by release
+	release  func()        // lets the requests to /wait and /hold be answered
 
 	mu  sync.Mutex
 	ran map[string]int // requests by their id; guarded by mu
@@ -33,6 +34,7 @@ func open(t testing.TB, limits arpc.Limits, identified bool) *door {
 	d := &door{
 		Server: server.New(), clients: make(chan *arpc.Client, 4096), released: make(chan struct{}), ran: map[string]int{},
 	}
+	d.release = sync.OnceFunc(func() { close(d.released) })
 	h := d.Handler
 	h.SetLimits(limits)
 	if identified {
@@ -69,6 +71,7 @@ func open(t testing.TB, limits arpc.Limits, identified bool) *door {
 	served := make(chan error, 1)
 	go func() { served <- d.Serve(listener) }()
 	t.Cleanup(func() {
+		d.release()
 		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
 		defer cancel()
 		if err := d.Shutdown(ctx); err != nil {

@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"testing"
@@ -62,10 +63,12 @@ func TestLostSession(t *testing.T) {
 	if err := arpctest.Receive(t, lost, "the end of the session at the client"); arpc.CodeOf(err) != arpc.CodeUnavailable {
 		t.Errorf("the session ended with %v", err)
 	}
-	if err := stream.Recv(nil); arpc.CodeOf(err) != arpc.CodeUnavailable {
+	ctx, cancel := context.WithTimeout(t.Context(), arpctest.Wait)
+	defer cancel()
+	if err := stream.RecvWith(ctx, nil); arpc.CodeOf(err) != arpc.CodeUnavailable {
 		t.Errorf("the stream ended with %v", err)
 	}
-	close(d.released)
+	d.release()
 }
 
 // TestBusySession: a connection that does not let go of its session holds up the
@@ -78,7 +81,7 @@ func TestBusySession(t *testing.T) {
 	if _, w := d.ask(t, "", s.ticket, 0); w.Code != "unavailable" {
 		t.Errorf("while it is busy: %v, %+v", w, w)
 	}
-	close(d.released)
+	d.release()
 	arpctest.Eventually(t, "parked", func() bool { return s.client.State() == arpc.StateWaiting })
 	d.resume(t, s, "")
 	if s.sent != 1 || d.runs("a") != 1 {

@@ -34,7 +34,7 @@ func TestResume(t *testing.T) {
 			t.Errorf("got %+v, want %s", f, want)
 		}
 	}
-	close(d.released)
+	d.release()
 	if f := s.read(); f.cmd != cmdResponse || f.seq != 7 || f.body != "waited" {
 		t.Errorf("got %+v, want the answer", f)
 	}
@@ -166,7 +166,7 @@ func TestTicketConfirmedLate(t *testing.T) {
 	if err := p.end(); err == nil { // the server has looked at the ticket, and waits
 		t.Error("the first connection did not end")
 	}
-	close(d.released)
+	d.release()
 	if err := arpctest.Receive(t, answered, "the answer that is lost"); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestGraceIsOver(t *testing.T) {
 	if _, w := d.ask(t, "", s.ticket, 0); !w.notResumed("expired") {
 		t.Errorf("too late: %v, %+v", w, w)
 	}
-	close(d.released)
+	d.release()
 }
 
 // TestGoaway: a client that ends for good says so, and nobody waits for it.
