@@ -248,7 +248,7 @@ func TestAnswerOutsideOfTheSession(t *testing.T) {
 	s := &session{peer: p, client: arpctest.Receive(t, d.clients, "session")}
 	p.write(frame{cmd: cmdRequest, flags: flagOutside, seq: 7, method: "arpc.aside"})
 	arpctest.Closed(t, running, "the request")
-	d.park(t, s)
+	park(t, s)
 	next := connect(t, d.address, "")
 	if w := next.greet(greeting{Caps: more, Session: &asked{Ticket: w.Ticket}}); !w.resumed() {
 		t.Fatalf("resume: %v", w)
@@ -268,7 +268,7 @@ func TestStatsOfAParkedSession(t *testing.T) {
 	s := d.begin(t, "", "")
 	s.write(request(1, "/wait", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
-	d.park(t, s)
+	park(t, s)
 	if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
 		t.Fatal(err)
 	}
