@@ -70,7 +70,7 @@ func TestAnswerLargerThanTheJournal(t *testing.T) {
 	s.write(request(1, "/large", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
 	park(t, s)
-	close(d.released)
+	d.release()
 	d.resume(t, s, "")
 	if f := s.read(); f.seq != 1 || f.body != large {
 		t.Errorf("got an answer of %d bytes", len(f.body))
@@ -253,7 +253,7 @@ func TestAnswerOutsideOfTheSession(t *testing.T) {
 	if w := next.greet(greeting{Caps: more, Session: &asked{Ticket: w.Ticket}}); !w.resumed() {
 		t.Fatalf("resume: %v", w)
 	}
-	close(d.released)
+	d.release()
 	if err := arpctest.Receive(t, answered, "the end of the request"); !errors.Is(err, arpc.ErrDisconnected) {
 		t.Errorf("it was answered: %v", err)
 	}
@@ -276,5 +276,5 @@ func TestStatsOfAParkedSession(t *testing.T) {
 	if got := s.client.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	close(d.released)
+	d.release()
 }
