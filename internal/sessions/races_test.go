@@ -272,7 +272,7 @@ func TestStatsOfAParkedSession(t *testing.T) {
 	if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
 		t.Fatal(err)
 	}
-	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: headerLen + len("/notex")}
+	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: headerLen + len("/notex"), Sessions: 1, Parked: 1, JournalBytes: headerLen + len("/notex")}
 	if got := s.client.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
