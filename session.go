@@ -232,12 +232,6 @@ func (s *session) full() bool {
 	return l != nil && l.journal.full()
 }
 
-// usable reports whether new work may be given to the session.
-func (s *session) usable() bool {
-	c := s.now.Load()
-	return c != nil && c.usable()
-}
-
 // outlives says that the session goes on when its connection does not.
 func (s *session) outlives() bool { return s.lasting.Load() != nil && !s.gone.happened() }
 
