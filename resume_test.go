@@ -64,18 +64,12 @@ func (l *line) dial() (net.Conn, error) {
 	return a, nil
 }
 
-// cut ends the connection there is, and lets no other one come until up.
+// cut ends the connection there is, and lets no other one come.
 func (l *line) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down = true
 	l.accepted.Close()
-}
-
-func (l *line) up() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = false
 }
 
 // A call of a session expires at its time, also while there is no connection.
