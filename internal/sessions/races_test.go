@@ -69,7 +69,7 @@ func TestAnswerLargerThanTheJournal(t *testing.T) {
 	s.write(request(1, "/large", "a"))
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
 	park(t, s)
-	close(d.released)
+	d.release()
 	d.resume(t, s, "")
 	if f := s.read(); f.seq != 1 || f.body != large {
 		t.Errorf("got an answer of %d bytes", len(f.body))
