@@ -40,6 +40,7 @@ import {
   type FrameError,
   frameDecoder,
   KIND_MASK,
+  setOutside,
 } from "./wire.ts";
 
 /** The way of a connection's frames through coders. */
@@ -137,6 +138,8 @@ export function openConn(
       const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
       if (!isOpen && !engine.session?.keeps(conn, frame)) return false;
       if (!knowsKinds) eraseKind(frame);
+      // A session begins with the answer to hello: the server counts from there.
+      if (offered) setOutside(frame);
       engine.tap?.("out", frame);
       if (pipe) pipe.outward(frame);
       else transmit(frame);

@@ -177,6 +177,11 @@ export function eraseKind(frame: Uint8Array): void {
   frame[6] = (frame[6] as number) & ~KIND_MASK;
 }
 
+/** Takes an encoded frame out of what sessions count. */
+export function setOutside(frame: Uint8Array): void {
+  frame[6] = (frame[6] as number) | FLAG_OUTSIDE;
+}
+
 /** Whether each command has a method; those that are not listed may. */
 const HAS_METHOD = [undefined, true, true, true, false, false, true, false, false, false];
 

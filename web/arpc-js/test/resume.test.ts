@@ -280,6 +280,17 @@ describe("a connection that is lost", () => {
     client.close();
   });
 
+  it("what is said before hello is answered is no part of it: the server counts from there", async () => {
+    const { client, sockets } = dial();
+    const socket = sockets.last;
+    client.handle("/early", () => "yes");
+    socket.open();
+    socket.receive(request("/early", 9n));
+    await until(() => socket.sent.length > 1);
+    expect(socket.sent[1]).toMatchObject({ cmd: 2, seq: 9n, flag: OUTSIDE });
+    client.close();
+  });
+
   it("an answer that is ready later goes to the connection there is then", async () => {
     const begun = begin();
     const { client, sockets } = begun;
