@@ -79,8 +79,6 @@ var benchmarks = []benchmark{
 		name: "sessions",
 		loads: []load{
 			{name: "64 B, 8 × 10", size: 64, connections: 8, callers: 10, also: sessionsBeside},
-			{name: "1 KiB, 8 × 10", size: 1024, connections: 8, callers: 10, also: sessionsBeside},
-			{name: "64 B, 1 × 1", size: 64, connections: 1, callers: 1, also: sessionsBeside},
 			{name: "1,000 subscribers, 16 in flight", size: 128, connections: 1000, window: 16, also: []string{"arpc-lasting", "arpc"}},
 		},
 	},
