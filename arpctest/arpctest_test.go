@@ -70,6 +70,7 @@ func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		link := arpctest.NewLink(t, echo())
 		c := link.Dial(t, echo())
+		synctest.Wait() // what follows hello is on its way
 		link.Conn().In.Delay(3 * time.Second)
 		link.Conn().Out.Delay(2 * time.Second)
 		began := time.Now()
