@@ -19,6 +19,10 @@ ARPC_SLOW=1 scripts/step.sh "sessions cut at every byte" go test -count=1 -timeo
 ARPC_SLOW=1 scripts/step.sh "sessions cut 20,000 times under load" go test -count=1 -timeout 30m -v -run Chaos ./internal/cuts
 ARPC_SLOW=1 scripts/step.sh "10,000 parked sessions, 2,000 in a storm" go test -count=1 -timeout 20m -v -run 'Parked|Storm|Race|Confirms' ./internal/sessions
 
+scripts/step.sh "peers as a model, with sessions and without, over 100,000 steps" go test -count=1 -timeout 20m -run TestModel . -rapid.checks=5000
+ARPC_SLOW=1 scripts/step.sh "both journals of a session as a model, 100,000 steps" \
+  npm run --silent test -w web/arpc-js -- test/resume.fuzz
+
 ARPC_SLOW=1 scripts/step.sh "topics that survive kill -9, whole" go test -count=1 -timeout 20m -v -run 'Kill|Restart|Failure|Damage|Full' ./pubsub/bolt
 ARPC_SLOW=1 CHROMIUM="$(scripts/require.sh chromium)" scripts/step.sh "pages across twenty kills of the server" \
   npm run --silent test:browser -w web/chat-demo/ui -- browser/restart.test.ts
