@@ -64,7 +64,7 @@ var benchmarks = []benchmark{
 	},
 	{
 		name:       "idle",
-		contenders: []string{"arpc", "arpc-ws", "grpc", "net-rpc", "gorilla", "socket.io"},
+		contenders: []string{"arpc", "arpc-brief", "arpc-ws", "grpc", "net-rpc", "gorilla", "socket.io"},
 		loads:      []load{{name: "10,000 connections", connections: 10000, idle: true}},
 	},
 	{
