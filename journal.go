@@ -117,8 +117,9 @@ func (j *journal) dropLocked() {
 	}
 }
 
-// maxEmpty is how much memory an empty journal keeps for the next frames.
-const maxEmpty = 64 << 10
+// maxEmpty is how much memory an empty journal keeps for the next frames while the
+// peer is not silent: twice what two confirms are apart, as it grows.
+const maxEmpty = 256 << 10
 
 // confirm drops what the peer has, and is false if it has more than was sent.
 func (j *journal) confirm(received uint64) bool {

@@ -119,6 +119,9 @@ func (k *keepalive) confirmLocked(s *session) (next time.Duration) {
 	}
 	received := l.received.Load()
 	quiet := received == k.counted
+	if quiet {
+		l.journal.rest()
+	}
 	k.counted = received
 	switch {
 	case received == l.told.Load():
