@@ -117,11 +117,8 @@ func (j *journal) dropLocked() {
 	}
 }
 
-// maxEmpty is how much memory an empty journal keeps for the next frames while the
-// peer is not silent: twice what two confirms are apart, as it grows.
-const maxEmpty = 256 << 10
-
-// confirm drops what the peer has, and is false if it has more than was sent.
+// confirm drops what the peer has, and is false if it has more than was sent. The
+// memory stays for the next frames until the peer is silent, see rest.
 func (j *journal) confirm(received uint64) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -130,9 +127,6 @@ func (j *journal) confirm(received uint64) bool {
 	}
 	for j.first <= received {
 		j.dropLocked()
-	}
-	if len(j.buf) == 0 && cap(j.buf) > maxEmpty {
-		j.buf = nil
 	}
 	j.easeLocked()
 	return true
