@@ -1,27 +1,9 @@
 package wire
 
-import "sync"
+import "github.com/seed-fbfaa03e/arpc/internal/blocks"
 
-const (
-	minBuffer = 4 << 10 // the smallest buffer, and the least room offered to a read
-	sizes     = 5       // buffers that are used again have 4, 8, 16, 32 and 64 KiB
-)
-
-// block is a buffer that is used again.
-type block struct {
-	size int // its place in blocks
-	b    []byte
-}
-
-// blocks are those nobody uses, by size.
-var blocks [sizes]sync.Pool
-
-func takeBlock(size int) *block {
-	if b, ok := blocks[size].Get().(*block); ok {
-		return b
-	}
-	return &block{size, make([]byte, minBuffer<<size)}
-}
+// least is the room behind what is unread in a new buffer, at least.
+const least = blocks.Smallest
 
 // Decoder cuts a byte stream into frames. The caller reads into Buffer, says
 // how much with Advance, and takes frames with Next until there is none:
@@ -33,18 +15,16 @@ func takeBlock(size int) *block {
 //		…
 //	}
 //
-// The buffer grows with what arrived, never with what a header claims: its
-// size is at most twice the unread bytes plus a fixed step of 4 KiB (64 KiB
-// while reads fill it). A Decoder is for one goroutine. The zero value is not
-// usable; see NewDecoder.
+// The buffer grows when a read fills it, never with what a header claims: up to
+// 128 KiB it doubles, above it is at most twice the unread bytes plus 4 KiB. A
+// Decoder is for one goroutine. The zero value is not usable; see NewDecoder.
 type Decoder struct {
 	limit      uint32
-	block      *block // what buf is of, nil if it was made for a large frame
-	size       int    // of the blocks that the last reads asked for
-	buf        []byte
-	start, end int  // unread bytes are buf[start:end]
-	most       int  // most bytes that were unread since buf was taken
-	filled     bool // the last read took all the room it was given
+	size       blocks.Size
+	block      *blocks.Block // nil while there is nothing to hold
+	start, end int           // unread bytes are block.Bytes[start:end]
+	most       int           // most bytes that were unread since block was taken
+	filled     bool          // the last read took all the room it was given
 	err        error
 }
 
@@ -65,55 +45,58 @@ func (d *Decoder) SetLimit(maxBody int) {
 func (d *Decoder) Buffer() []byte {
 	unread := d.end - d.start
 	switch {
-	case unread == 0:
-		d.start, d.end = 0, 0
-		d.resizeEmpty()
-	case len(d.buf)-d.end < minBuffer:
-		d.makeRoom(unread)
+	case d.filled, unread == 0 && d.held() != d.size.Bytes():
+		d.reserve(unread)
+	case unread == 0, d.start > d.held()/2:
+		d.moveTo(d.block)
 	}
-	return d.buf[d.end:]
+	return d.block.Bytes[d.end:]
 }
 
-// resizeEmpty picks the size of a buffer that holds nothing: larger while
-// reads fill it, of the usual ones after an outsized frame.
-func (d *Decoder) resizeEmpty() {
-	grow := d.filled && d.size < sizes-1
-	if d.block != nil && !grow {
-		return
+// held is the size of the buffer.
+func (d *Decoder) held() int {
+	if d.block == nil {
+		return 0
 	}
-	if grow {
-		d.size++
-	}
-	d.giveBack()
-	d.block = takeBlock(d.size)
-	d.buf, d.most = d.block.b, 0
+	return len(d.block.Bytes)
 }
 
-// makeRoom moves the unread bytes to the front, of a larger buffer if the one
-// at hand has too little room behind them.
-func (d *Decoder) makeRoom(unread int) {
-	if len(d.buf)-unread >= minBuffer {
-		copy(d.buf, d.buf[d.start:d.end])
-	} else {
-		larger := make([]byte, 2*unread+minBuffer)
-		copy(larger, d.buf[d.start:d.end])
-		d.giveBack()
-		d.buf = larger
+// reserve takes a block of the usual size, which is larger than the last if that
+// was filled, or a buffer of its own for a frame that no block is large enough for.
+func (d *Decoder) reserve(unread int) {
+	if d.filled {
+		d.size.Grow()
+		d.filled = false
 	}
-	d.start, d.end = 0, unread
+	switch usual := d.size.Bytes(); {
+	case unread+least > max(usual, d.held()):
+		d.moveTo(&blocks.Block{Bytes: make([]byte, 2*unread+least)})
+	case unread+least > usual || d.held() == usual:
+		d.moveTo(d.block)
+	default:
+		d.moveTo(d.size.Take())
+	}
 }
 
-// giveBack gives the buffer up.
-func (d *Decoder) giveBack() {
-	if d.block != nil {
-		blocks[d.block.size].Put(d.block)
+// moveTo puts the unread bytes at the front of a block, and gives up the one that
+// held them.
+func (d *Decoder) moveTo(b *blocks.Block) {
+	old, unread := d.block, 0
+	if old != nil {
+		unread = copy(b.Bytes, old.Bytes[d.start:d.end])
 	}
-	d.block, d.buf = nil, nil
+	if old != nil && old != b {
+		d.size.GiveBack(old, d.most)
+	}
+	if old != b {
+		d.most = unread
+	}
+	d.block, d.start, d.end = b, 0, unread
 }
 
 // Advance says that n bytes were read into Buffer.
 func (d *Decoder) Advance(n int) {
-	d.filled = n > 0 && n == len(d.buf)-d.end
+	d.filled = n > 0 && n == d.held()-d.end
 	d.end += n
 	d.most = max(d.most, d.end-d.start)
 }
@@ -125,15 +108,11 @@ func (d *Decoder) Buffered() int { return d.end - d.start }
 // connection holds no memory for reading. Frames taken before are no longer
 // valid: somebody else may have their memory.
 func (d *Decoder) Release() {
-	if d.start != d.end || d.buf == nil {
+	if d.start != d.end || d.block == nil {
 		return
 	}
-	small := d.block != nil && d.size > 0 && d.most > 0 && d.most < len(d.buf)/4
-	d.giveBack()
-	d.start, d.end, d.filled = 0, 0, false
-	if small {
-		d.size--
-	}
+	d.size.GiveBack(d.block, d.most)
+	d.block, d.start, d.end, d.most, d.filled = nil, 0, 0, 0, false
 }
 
 // Next takes the next whole frame. ok is false when more bytes are needed.
@@ -154,7 +133,7 @@ func (d *Decoder) Next() (f Frame, ok bool, err error) {
 
 // next takes a frame of which there is a header.
 func (d *Decoder) next(f *Frame) (ok bool, err error) {
-	unread := d.buf[d.start:d.end]
+	unread := d.block.Bytes[d.start:d.end]
 	f.Header = ParseHeader(unread)
 	if f.BodyLen > d.limit {
 		return false, &FrameError{Reason: BodyTooLong, Got: uint64(f.BodyLen), Limit: uint64(d.limit)}

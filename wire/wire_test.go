@@ -261,7 +261,7 @@ func TestBuffersFollowWhatIsRead(t *testing.T) {
 	}
 	small := size()
 	for range 10 { // reads that fill all the room there is
-		read(bytes.Repeat(frame, 16))
+		read(bytes.Repeat(frame, 32))
 	}
 	large := size()
 	for range 10 {
@@ -270,11 +270,11 @@ func TestBuffersFollowWhatIsRead(t *testing.T) {
 			t.Fatalf("%d bytes after nothing, %d before", after, large)
 		}
 	}
-	for range 10 {
+	for range 100 {
 		read(wire.Header{Cmd: wire.Ping}.Append(nil))
 		d.Release()
 	}
-	if again := size(); small != 4<<10 || large != 64<<10 || again != small {
+	if again := size(); small != 4<<10 || large != 128<<10 || again != small {
 		t.Errorf("room of %d, then %d bytes, then %d", small, large, again)
 	}
 }

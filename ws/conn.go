@@ -89,7 +89,8 @@ func (c *Conn) Attach(control func(frame []byte) error, beforeRead func()) {
 // Ready reports whether the next Read may find something without waiting, or
 // has to be the one that waits, because there is no plain socket below.
 func (c *Conn) Ready() bool {
-	return c.message != nil || c.buffered == nil || c.buffered.Buffered() > 0 || !c.socket.ahead.empty()
+	return c.message != nil || c.buffered == nil || c.buffered.Buffered() > 0 ||
+		!c.socket.ahead.empty() || c.socket.ahead.reader == nil
 }
 
 // Await waits until there is something to read, and while it does holds little

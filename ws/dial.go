@@ -63,17 +63,17 @@ func Dial(ctx context.Context, address string, o DialOptions) (*Conn, error) {
 	below := &socket{}
 	dialer := websocket.Dialer{
 		HandshakeTimeout: o.HandshakeTimeout,
-		ReadBufferSize:   readAhead,
+		ReadBufferSize:   headersAhead,
 		WriteBufferPool:  writeBuffers,
 		Subprotocols:     o.Subprotocols,
 		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := netDial(ctx, network, address)
-			below.Conn = conn
+			below.over(conn)
 			return below, err
 		},
 		NetDialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialTLS(ctx, netDial, network, address, o.TLS)
-			below.Conn = conn
+			below.over(conn)
 			return below, err
 		},
 	}

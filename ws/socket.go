@@ -5,16 +5,15 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 )
 
 // maxOverhead is how many bytes of one message may be something other than its
-// payload: frame headers, control frames between fragments, and what was read
-// ahead. Without it a peer sends empty fragments for ever; 16 KiB is some 2,700
-// of them.
-const (
-	readAhead   = 4 << 10
-	maxOverhead = 16<<10 + readAhead
-)
+// payload: frame headers, control frames between fragments, and what gorilla asked
+// for beyond it. Without it a peer sends empty fragments for ever; 16 KiB is some
+// 2,700 of them.
+const maxOverhead = 16 << 10
 
 // socket stands between gorilla and the network. It counts what one message
 // costs, gives a message a deadline, and keeps gorilla from writing on its own
@@ -31,6 +30,12 @@ type socket struct {
 	armed          bool          // a read deadline is set for the message
 	left           time.Duration // how long the message may still take, our own pauses not counted
 	raw, payload   int           // bytes of this message: from the socket, and delivered
+}
+
+// over makes the socket one over a connection.
+func (s *socket) over(conn net.Conn) {
+	s.Conn = conn
+	s.ahead.reader = quiet.NewReader(conn, &s.ahead)
 }
 
 // Read reads what was read ahead, or from the network.
@@ -63,11 +68,7 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 func (s *socket) receive(p []byte) (int, error) {
-	if s.ahead.reader == nil {
-		return s.Conn.Read(p)
-	}
-	n, err := s.ahead.reader.Read()
-	s.ahead.filled(n)
+	err := s.ahead.read(s.Conn)
 	return s.ahead.take(p), err
 }
 

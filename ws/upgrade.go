@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 )
 
 // writeBuffers is shared by all connections: gorilla writes control frames only.
@@ -66,9 +64,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.socket = &socket{Conn: conn}
-	h.socket.ahead.reader = quiet.NewReader(conn, &h.socket.ahead)
-	if h.socket.ahead.reader == nil || rw.Reader.Buffered() > 0 { // which gorilla refuses
+	h.socket = &socket{}
+	h.socket.over(conn)
+	if rw.Reader.Buffered() > 0 { // which gorilla refuses
 		return h.socket, rw, nil
 	}
 	h.buffered = bufio.NewReaderSize(h.socket, headersAhead)

@@ -45,6 +45,7 @@ type room struct {
 // rooms is the house, from the ground up. A package below none of these has no
 // place yet: give it one here, on the lowest layer it can live on.
 var rooms = []room{
+	{path: "internal/blocks", layer: -1},
 	{path: "internal/quiet", layer: -1},
 
 	{path: "wire", layer: 0},
