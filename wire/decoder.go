@@ -21,10 +21,10 @@ const least = blocks.Smallest
 type Decoder struct {
 	limit      uint32
 	size       blocks.Size
+	filled     bool          // the last read took all the room it was given
 	block      *blocks.Block // nil while there is nothing to hold
 	start, end int           // unread bytes are block.Bytes[start:end]
 	most       int           // most bytes that were unread since block was taken
-	filled     bool          // the last read took all the room it was given
 	err        error
 }
 

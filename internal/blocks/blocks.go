@@ -16,7 +16,7 @@ const (
 type Block struct {
 	// Bytes is all of it.
 	Bytes []byte
-	size  int
+	size  uint8
 }
 
 // free are the blocks nobody uses, by size.
@@ -25,8 +25,8 @@ var free [sizes]sync.Pool
 // Size is how large the blocks of one connection are. The zero value is
 // Smallest. It is for one goroutine.
 type Size struct {
-	size  int
-	roomy int // blocks in a row of which little was used
+	size  uint8
+	roomy uint8 // blocks in a row of which little was used
 }
 
 // Bytes is the size in bytes.
