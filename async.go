@@ -53,7 +53,7 @@ func (c *Client) finishAsync(s *session, at *slot, end uint64, w *wait, method s
 	if f == nil {
 		return
 	}
-	ctx := &Context{Client: c, session: s, method: method, body: a.body, cmd: wire.Response, flags: a.flags}
+	ctx := &Context{Client: c, session: s, method: method, body: a.body(), cmd: wire.Response, flags: a.flags}
 	c.Handler.protect("callback", func() { f(ctx, err) })
 }
 

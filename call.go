@@ -112,7 +112,7 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 		return err
 	}
 	defer a.free()
-	return json.Unmarshal(a.body, rsp)
+	return json.Unmarshal(a.body(), rsp)
 }
 
 // place finds a place among the calls that wait. While the peer runs as many
@@ -200,20 +200,26 @@ func (s *session) await(at *slot, w *wait) (answer, error) {
 	if !w.deadline.IsZero() {
 		s.client.pending.expireAt(at, w.deadline)
 	}
-	a := answer{expired: true}
+	var a answer
 	if w.done == nil { // a receive costs half of a select
 		a = <-at.answers
 	} else {
 		select {
 		case a = <-at.answers:
 		case <-w.done:
+			return answer{}, s.giveUp(at)
 		}
 	}
-	if !a.expired {
-		return a, nil
+	if a.none != nil && a.none.expired {
+		return answer{}, s.giveUp(at)
 	}
+	return a, nil
+}
+
+// giveUp tells the peer that a call waits no longer.
+func (s *session) giveUp(at *slot) error {
 	s.cancelCall(at.seq)
-	return answer{}, ErrTimeout.withSent(true, nil)
+	return ErrTimeout.withSent(true, nil)
 }
 
 // cancelCall tells a peer that knows the word that nobody waits any more. It is
@@ -227,12 +233,12 @@ func (s *session) cancelCall(seq uint64) {
 // failure is the error that an answer stands for, nil if it is none.
 func (a answer) failure(end uint64) error {
 	switch {
-	case a.lost != nil:
-		return ErrDisconnected.withSent(end <= a.left, a.lost)
+	case a.none != nil:
+		return ErrDisconnected.withSent(end <= a.none.left, a.none.lost)
 	case a.flags&wire.Structured != 0:
-		return remoteStructured(a.body)
+		return remoteStructured(a.body())
 	case a.flags&wire.Error != 0:
-		return remoteError(string(a.body))
+		return remoteError(string(a.body()))
 	}
 	return nil
 }
@@ -242,7 +248,7 @@ func (s *session) finishCall(a answer, end uint64, rsp any) error {
 	if err := a.failure(end); err != nil {
 		return err
 	}
-	if err := decodeValue(s.codec, a.flags.Kind(), a.body, rsp); err != nil {
+	if err := decodeValue(s.codec, a.flags.Kind(), a.body(), rsp); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the answer is not what the caller takes", Sent: true, cause: err}
 	}
 	return nil

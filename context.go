@@ -34,17 +34,30 @@ type Context struct {
 	flags   wire.Flags
 	turn    uint32 // of the session, when the message came
 
-	index    int  // of the chain; the handler at it runs or ran
-	inline   bool // its handler runs on the reading goroutine
+	inline   bool  // its handler runs on the reading goroutine
+	index    int32 // of the chain; the handler at it runs or ran
 	answered atomic.Bool
 	canceled atomic.Bool             // the caller gave up
 	watchers atomic.Pointer[watcher] // of the answer
 
-	mu     sync.Mutex // guards what follows
+	mu   sync.Mutex // guards what follows
+	rare *rare      // nil until any of it is needed
+}
+
+// rare is what most requests do without.
+type rare struct {
 	values map[any]any
 	forgot runtime.Cleanup // answers when nobody can any more
-	life   context.Context // made when it is first asked for
+	life   context.Context // nil until it is asked for
 	end    context.CancelCauseFunc
+}
+
+// rareLocked makes room for what is rare.
+func (ctx *Context) rareLocked() *rare {
+	if ctx.rare == nil {
+		ctx.rare = &rare{}
+	}
+	return ctx.rare
 }
 
 // small is the size of bodies that are in one piece of memory with their Context.
@@ -84,7 +97,7 @@ type contextKey struct{}
 var _ context.Context = (*Context)(nil)
 
 // aborted is an index behind every chain, with room to count on.
-const aborted = math.MaxInt / 2
+const aborted = math.MaxInt32 / 2
 
 // Method is the method of the message.
 func (ctx *Context) Method() string { return ctx.method }
@@ -246,7 +259,7 @@ func (ctx *Context) Next() {
 func (ctx *Context) Abort() { ctx.index = aborted }
 
 func (ctx *Context) runChain() {
-	for ctx.index < len(ctx.route.chain) {
+	for int(ctx.index) < len(ctx.route.chain) {
 		ctx.route.chain[ctx.index](ctx)
 		ctx.index++
 	}
@@ -296,7 +309,8 @@ func (ctx *Context) answerIfForgotten() {
 		return
 	}
 	ctx.session.inbox.loosen(ctx)
-	ctx.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
+	more := ctx.rareLocked()
+	more.forgot = runtime.AddCleanup(ctx, func(f forgotten) {
 		if f.end != nil {
 			f.end(ErrAnswered)
 		}
@@ -309,7 +323,7 @@ func (ctx *Context) answerIfForgotten() {
 		flags := f.flags&(wire.Async|wire.Outside) | wire.Error | f.session.appendError(buf, errInternal)
 		f.session.inbox.answered(f.seq, nil)
 		_, _ = f.session.send(wire.Header{Cmd: wire.Response, Flags: flags, Seq: f.seq}, f.method, buf.b, sendOptions{})
-	}, forgotten{ctx.session, ctx.method, ctx.flags, ctx.seq, ctx.end})
+	}, forgotten{ctx.session, ctx.method, ctx.flags, ctx.seq, more.end})
 }
 
 // settled ends what hangs on a request that is being answered.
@@ -317,9 +331,12 @@ func (ctx *Context) settled() {
 	ctx.session.inbox.answered(ctx.seq, ctx)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	ctx.forgot.Stop()
-	if ctx.end != nil {
-		ctx.end(ErrAnswered)
+	if ctx.rare == nil {
+		return
+	}
+	ctx.rare.forgot.Stop()
+	if ctx.rare.end != nil {
+		ctx.rare.end(ErrAnswered)
 	}
 }
 
@@ -328,8 +345,8 @@ func (ctx *Context) cancel() {
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
 	ctx.canceled.Store(true)
-	if ctx.end != nil {
-		ctx.end(errCanceled)
+	if ctx.rare != nil && ctx.rare.end != nil {
+		ctx.rare.end(errCanceled)
 	}
 }
 
@@ -340,33 +357,38 @@ func (ctx *Context) lifetime() context.Context {
 	}
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	if ctx.life == nil {
-		ctx.life, ctx.end = context.WithCancelCause(ctx.session.context())
+	r := ctx.rareLocked()
+	if r.life == nil {
+		r.life, r.end = context.WithCancelCause(ctx.session.context())
 	}
 	switch {
 	case ctx.canceled.Load():
-		ctx.end(errCanceled)
+		r.end(errCanceled)
 	case ctx.answered.Load():
-		ctx.end(ErrAnswered)
+		r.end(ErrAnswered)
 	}
-	return ctx.life
+	return r.life
 }
 
 // Set keeps a value for the rest of the chain, for Get and Value.
 func (ctx *Context) Set(key, value any) {
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	if ctx.values == nil {
-		ctx.values = map[any]any{}
+	r := ctx.rareLocked()
+	if r.values == nil {
+		r.values = map[any]any{}
 	}
-	ctx.values[key] = value
+	r.values[key] = value
 }
 
 // Get returns a value that was Set.
 func (ctx *Context) Get(key any) (any, bool) {
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()
-	v, ok := ctx.values[key]
+	if ctx.rare == nil {
+		return nil, false
+	}
+	v, ok := ctx.rare.values[key]
 	return v, ok
 }
 

@@ -55,7 +55,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 	case wire.Response:
 		a := newAnswer(f)
 		if seq := c.helloSeq.Load(); seq != 0 && f.Seq == seq {
-			a.hello = c.greetedBack(a) // before the next frame, which may need what was agreed
+			a.none = &absence{hello: c.greetedBack(a)} // before the next frame, which may need what was agreed
 			c.helloSeq.Store(0)
 		}
 		if !s.client.pending.deliver(f.Seq, a) {

@@ -246,10 +246,10 @@ func (c *conn) greet(token string, w *wait) error {
 	}
 	select {
 	case a := <-at.answers:
-		if a.lost != nil {
-			return fmt.Errorf("say hello: %w", a.lost)
+		if lost := a.none.lost; lost != nil {
+			return fmt.Errorf("say hello: %w", lost)
 		}
-		return a.hello
+		return a.none.hello
 	case <-w.expired():
 		return errDeaf
 	case <-w.done:
@@ -268,12 +268,12 @@ func (c *conn) greetedBack(a answer) error {
 	const refused = wire.Error | wire.Structured
 	switch {
 	case a.flags&refused == refused:
-		return remoteStructured(a.body)
+		return remoteStructured(a.body())
 	case a.flags&wire.Error != 0:
 		return errBase
 	}
 	var answer helloAnswer
-	if json.Unmarshal(a.body, &answer) != nil || answer.Arpc != 1 {
+	if json.Unmarshal(a.body(), &answer) != nil || answer.Arpc != 1 {
 		return errBase
 	}
 	own, client := c.session(), c.client()
@@ -289,6 +289,6 @@ func (c *conn) greetedBack(a answer) error {
 	if err := c.greetedAgain(answer.helloLasting); err != nil {
 		return err
 	}
-	c.welcomed(a.body)
+	c.welcomed(a.body())
 	return nil
 }

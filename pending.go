@@ -14,23 +14,34 @@ import (
 // generation, so that an answer to a call that was given up finds nobody.
 const slotBits = 16
 
-// answer is what a call waits for: an answer of the peer, or the end of the
-// session, with the number of the last frame of it that may have left.
+// answer is what a call waits for: an answer of the peer, or why there is none.
 type answer struct {
-	flags   wire.Flags
-	expired bool // there is none, and the time is over
-	body    []byte
-	held    *buffer // holds body; nil if there is none
-	lost    error
-	left    uint64
-	hello   error // what the answer to hello came to; it is read on the reader
+	flags wire.Flags
+	held  *buffer  // the body; nil if there is none
+	none  *absence // nil if the peer answered
+}
+
+// absence is why a call gets no answer of the peer.
+type absence struct {
+	expired bool   // the time is over
+	lost    error  // the session is
+	left    uint64 // with lost, the number of the last frame that may have left
+	hello   error  // the reader took the answer to hello; this is what it came to
 }
 
 // newAnswer is the answer in a frame of the peer, copied.
 func newAnswer(f *wire.Frame) answer {
 	held := takeBuffer()
 	held.b = append(held.b, f.Body...)
-	return answer{flags: f.Flags, body: held.b, held: held}
+	return answer{flags: f.Flags, held: held}
+}
+
+// body is nil if there is none.
+func (a answer) body() []byte {
+	if a.held == nil {
+		return nil
+	}
+	return a.held.b
 }
 
 // free gives the memory of the body back. Nothing may refer to it any more.
@@ -181,7 +192,7 @@ func (p *pending) fail(lost error, left uint64, of any) {
 		case !s.waits:
 		case s.of == of:
 			s.waits = false
-			s.answers <- answer{lost: lost, left: left}
+			s.answers <- answer{none: &absence{lost: lost, left: left}}
 		case !s.deadline.IsZero():
 			alarming = true
 		}
@@ -231,7 +242,7 @@ func (p *pending) expire() {
 		case !s.waits || s.deadline.IsZero():
 		case !s.deadline.After(now):
 			s.waits = false
-			s.answers <- answer{expired: true}
+			s.answers <- answer{none: &absence{expired: true}}
 		case next.IsZero() || s.deadline.Before(next):
 			next = s.deadline
 		}

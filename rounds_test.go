@@ -9,14 +9,17 @@ import (
 	"unsafe"
 )
 
-// TestAConnectionFitsItsSizeClasses: 10,000 idle ones are what a server may hold,
-// and one word more costs each of them 32 or 64 bytes.
-func TestAConnectionFitsItsSizeClasses(t *testing.T) {
+// TestWhatIsManyFitsItsSizeClasses: 10,000 idle connections are what a server may
+// hold, and one word more costs each of them 32 or 64 bytes. A request is what the
+// collector has most to do with.
+func TestWhatIsManyFitsItsSizeClasses(t *testing.T) {
 	const header = 8 // of what is larger than 512 bytes
 	for what, fits := range map[string]struct{ size, class uintptr }{
-		"conn":    {unsafe.Sizeof(conn{}) + header, 640},
-		"session": {unsafe.Sizeof(session{}), 352},
-		"Client":  {unsafe.Sizeof(Client{}), 320},
+		"conn":          {unsafe.Sizeof(conn{}) + header, 640},
+		"session":       {unsafe.Sizeof(session{}), 352},
+		"Client":        {unsafe.Sizeof(Client{}), 320},
+		"Context":       {unsafe.Sizeof(Context{}), 128},
+		"with its body": {unsafe.Sizeof(Context{}) + small, 208},
 	} {
 		if fits.size > fits.class {
 			t.Errorf("%s: %d bytes, the allocator has room for %d", what, fits.size, fits.class)
