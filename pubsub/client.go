@@ -114,7 +114,7 @@ func newClient(opts []ClientOption, connect func(...arpc.ClientOption) (*arpc.Cl
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Client, c.ready = below, true
+	c.ready = true
 	return c, nil
 }
 

@@ -67,9 +67,13 @@ type helloAnswer struct {
 	} `json:"error"`
 }
 
-// welcomed takes the answer, on the goroutine that reads the connection.
-func (c *Client) welcomed(_ *arpc.Client, agreed bool, said json.RawMessage) {
+// welcomed takes the answer, on the goroutine that reads the connection. Behind it
+// may be what is for handlers: the first one makes the client whole.
+func (c *Client) welcomed(on *arpc.Client, agreed bool, said json.RawMessage) {
 	c.mu.Lock()
+	if c.Client == nil {
+		c.Client = on
+	}
 	greeted := c.greeted
 	c.greeted, c.extended = nil, agreed
 	c.mu.Unlock()
