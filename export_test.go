@@ -22,3 +22,6 @@ func (c *Client) Rest() {
 	c.current.session().rest()
 	c.current.out.rest()
 }
+
+// Flush wakes a source, and flushes unless somebody else does.
+func (c *Client) Flush(s Source) { c.wake(s) }

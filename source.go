@@ -153,14 +153,16 @@ func (o *outbox) fill(source Source) {
 }
 
 // nextSource queues a source that has more behind the others, and returns the
-// first if there is room for it.
+// first if there is room for it. If something was sent since the chunk was taken,
+// that leaves before: the source may have been woken behind it, as a subscription
+// is behind the answer that begins it.
 func (o *outbox) nextSource(source Source, more, room bool) Source {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if more {
 		o.ready = append(o.ready, source)
 	}
-	if !room {
+	if !room || len(o.buf) > 0 {
 		return nil
 	}
 	return o.popLocked()

@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -115,7 +114,7 @@ func newClient(opts []ClientOption, connect func(...arpc.ClientOption) (*arpc.Cl
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Client, c.ready = below, true
+	c.ready = true
 	return c, nil
 }
 
@@ -138,7 +137,9 @@ func (c *Client) restore(on *arpc.Client) {
 		return
 	}
 	if err := c.authenticate(on); err != nil {
-		c.cfg.onError("", err)
+		if !isWithoutConnection(err) {
+			c.cfg.onError("", err)
+		}
 		return
 	}
 	base := !c.knowsPositions()
@@ -146,12 +147,12 @@ func (c *Client) restore(on *arpc.Client) {
 		if base {
 			s.lost() // no hello did it
 		}
-		if s.isLive() || !s.begun() {
+		if !s.isLost() {
 			continue
 		}
 		err := s.request(on)
-		if errors.Is(err, arpc.ErrDisconnected) {
-			return // the next connection restores them all
+		if isWithoutConnection(err) {
+			return // the next one restores them all
 		}
 		if err != nil {
 			s.refused(err)
@@ -167,11 +168,14 @@ func (c *Client) knowsPositions() bool {
 	return c.extended
 }
 
+// subscriptions are those that are not over.
 func (c *Client) subscriptions() (all []*Subscription, ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.topics {
-		all = append(all, s)
+		if !s.isOver() {
+			all = append(all, s)
+		}
 	}
 	return all, c.ready
 }
@@ -179,7 +183,8 @@ func (c *Client) subscriptions() (all []*Subscription, ready bool) {
 // Subscribe calls f for every publication of a topic from now on, or from where
 // an option says, one after the other in their order, on a goroutine that all
 // topics of the client share. With a nil f they are to be had from
-// Subscription.All. It returns when the server has answered.
+// Subscription.All. It returns when the server has answered. A topic that is
+// subscribed already is already_exists, also while Unsubscribe is under way.
 func (c *Client) Subscribe(topic string, f func(*Message), opts ...SubscribeOption) (*Subscription, error) {
 	o, err := newSubscribeOptions(topic, opts)
 	if err != nil {
@@ -190,8 +195,7 @@ func (c *Client) Subscribe(topic string, f func(*Message), opts ...SubscribeOpti
 		return nil, arpc.Errorf(arpc.CodeAlreadyExists, "subscribed to %q already", topic)
 	}
 	if err := s.first(); err != nil {
-		c.drop(s)
-		s.end(nil)
+		c.end(s, nil)
 		return nil, err
 	}
 	return s, nil
@@ -207,13 +211,27 @@ func (c *Client) add(s *Subscription) bool {
 	return true
 }
 
-func (c *Client) drop(s *Subscription) bool {
+func (c *Client) drop(s *Subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.topics[s.Topic()] != s {
+	c.dropLocked(s)
+}
+
+func (c *Client) dropLocked(s *Subscription) {
+	if c.topics[s.Topic()] == s {
+		delete(c.topics, s.Topic())
+	}
+}
+
+// end ends a subscription that the server does not have, or has no more. It says
+// whether it was not over.
+func (c *Client) end(s *Subscription, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.end(err) {
 		return false
 	}
-	delete(c.topics, s.Topic())
+	c.dropLocked(s)
 	return true
 }
 

@@ -67,9 +67,13 @@ type helloAnswer struct {
 	} `json:"error"`
 }
 
-// welcomed takes the answer, on the goroutine that reads the connection.
-func (c *Client) welcomed(_ *arpc.Client, agreed bool, said json.RawMessage) {
+// welcomed takes the answer, on the goroutine that reads the connection. Behind it
+// may be what is for handlers: the first one makes the client whole.
+func (c *Client) welcomed(on *arpc.Client, agreed bool, said json.RawMessage) {
 	c.mu.Lock()
+	if c.Client == nil {
+		c.Client = on
+	}
 	greeted := c.greeted
 	c.greeted, c.extended = nil, agreed
 	c.mu.Unlock()
@@ -171,17 +175,22 @@ func (c *Client) unsubscribed(ctx *arpc.Context) {
 	}
 }
 
-// left counts an unsubscribe less.
+// left counts an unsubscribe less. What comes of the topic now is for another
+// subscription, which the server may make by itself.
 func (c *Client) left(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaving[topic]--; c.leaving[topic] <= 0 {
 		delete(c.leaving, topic)
 	}
+	if s := c.topics[topic]; s != nil && s.isOver() {
+		delete(c.topics, topic)
+	}
 }
 
 // answered takes the answer to arpc.subscribe in order with what is behind it. An
-// error is for whoever asked.
+// error is for whoever asked. Like pushes, one that is before the answer to an
+// unsubscribe is for the subscription that is over.
 func (c *Client) answered(ctx *arpc.Context) {
 	if ctx.IsRequest() {
 		refuse(ctx, arpc.ErrMethodNotFound)
@@ -191,7 +200,7 @@ func (c *Client) answered(ctx *arpc.Context) {
 	if json.Unmarshal(ctx.Body(), &a) != nil || a.Topic == "" {
 		return
 	}
-	if s := c.find(a.Topic); s != nil {
+	if s := c.follower(a.Topic); s != nil {
 		s.answered(&a, true)
 	}
 }

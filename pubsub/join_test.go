@@ -1,6 +1,7 @@
 package pubsub_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -206,4 +207,47 @@ func TestJoinBesideHello(t *testing.T) {
 		mustPublish(t, s, "room", i, i)
 		expect(t, heard, fmt.Sprint(i))
 	}
+}
+
+// secretive is a connection that does not tell the password before it may.
+type secretive struct {
+	net.Conn
+	may <-chan struct{}
+}
+
+func (s secretive) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("in_A")) {
+		<-s.may
+	}
+	return s.Conn.Write(p)
+}
+
+// Who is put into a topic while it is still connecting hears what comes of it.
+func TestJoinWhileConnecting(t *testing.T) {
+	s := pubsub.NewServer(pubsub.Password("p"), pubsub.Topics(keepAll))
+	s.Handler.HandleConnected(func(c *arpc.Client) { mustJoin(t, s, c, "room", pubsub.Last(2)) })
+	mustPublish(t, s, "room", 1, 2)
+	tcp, _ := serve(t, s)
+	may, heard := make(chan struct{}), make(chan string, 10)
+	connected := make(chan *pubsub.Client, 1)
+	go func() {
+		c, err := pubsub.NewClient(func() (net.Conn, error) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(tcp, "tcp://"))
+			return secretive{conn, may}, err
+		}, pubsub.WithPassword("p"), pubsub.WithJoined(func(string) func(*pubsub.Message) {
+			return func(m *pubsub.Message) { heard <- string(m.Data.Data) }
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+		connected <- c
+	}()
+	t.Cleanup(func() {
+		close(may)
+		if c := arpctest.Receive(t, connected, "a client"); c != nil {
+			c.Stop()
+			arpctest.Closed(t, c.Done(), "client")
+		}
+	})
+	expect(t, heard, "1", "2")
 }

@@ -3,13 +3,10 @@ package pubsub
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/feed"
@@ -26,6 +23,7 @@ type Subscription struct {
 	done    chan struct{} // closed when it is over
 
 	calling sync.Mutex // one call of the application's functions at a time
+	asking  sync.Mutex // one request to the server at a time, the last of which unsubscribes
 
 	mu         sync.Mutex // guards what follows
 	epoch      string
@@ -134,72 +132,25 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// Unsubscribe ends the subscription. Its handler is not called any more, except
-// for a publication that it is handling.
-func (s *Subscription) Unsubscribe() error {
-	if !s.client.drop(s) {
-		return nil
-	}
-	s.end(nil)
-	c := s.client
-	if !c.knowsPositions() {
-		return s.wrap("unsubscribe from", c.base(c.Client, routeUnsubscribe, s.Topic(), arpc.Raw{}))
-	}
-	ctx, cancel := c.patience()
-	defer cancel()
-	c.unsubscribes(s.Topic())
-	err := c.CallProtocol(ctx, methodUnsubscribe, map[string]string{"topic": s.Topic()}, new(json.RawMessage))
-	if errors.Is(err, arpc.ErrDisconnected) {
-		return nil // it ended with its connection
-	}
-	var refusal *arpc.Error
-	if errors.As(err, &refusal) && refusal.Remote() {
-		c.left(s.Topic()) // the topic is not in that answer
-	}
-	return s.wrap("unsubscribe from", err)
-}
-
-func (s *Subscription) wrap(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s %q: %w", verb, s.Topic(), err)
-}
-
-// end makes the subscription one that is over.
-func (s *Subscription) end(err error) {
+// end makes the subscription one that is over, and says whether it was not.
+func (s *Subscription) end(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.over {
-		s.over, s.err = true, err
-		close(s.done)
+	if s.over {
+		return false
 	}
+	s.over, s.err = true, err
+	close(s.done)
+	return true
 }
 
-// first subscribes and waits for the answer, be it to the request or to the hello
-// of a connection that came in between.
-func (s *Subscription) first() error {
-	ctx, cancel := s.client.patience()
-	defer cancel()
-	err := s.request(s.client.Client)
-	for errors.Is(err, arpc.ErrDisconnected) && ctx.Err() == nil && !s.isLive() {
-		err = s.request(s.client.Client)
-	}
-	if err != nil && !s.isLive() {
-		return err
-	}
-	select {
-	case <-s.ready:
-		return nil
-	case <-s.done:
-		return s.Err()
-	case <-ctx.Done():
-		return s.wrap("subscribe to", arpc.ErrTimeout)
-	}
+func (s *Subscription) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
 }
 
 // begun reports whether the server has once said where the subscription is.
-// Until then it is first that subscribes.
 func (s *Subscription) begun() bool {
 	select {
 	case <-s.ready:
@@ -209,92 +160,20 @@ func (s *Subscription) begun() bool {
 	}
 }
 
-// request subscribes on the connection there is.
-func (s *Subscription) request(on *arpc.Client) error {
-	c := s.client
-	if !c.knowsPositions() {
-		err := c.base(on, routeSubscribe, s.Topic(), arpc.Raw{})
-		if err == nil {
-			s.beginBase()
-		}
-		return s.wrap("subscribe to", err)
-	}
-	err := c.authenticated(on, func() error {
-		ctx, cancel := c.patience()
-		defer cancel()
-		connection := s.await()
-		var a feed.Answer
-		err := on.CallProtocol(ctx, methodSubscribe, s.body(), &a)
-		if err != nil {
-			s.awaitNot(connection)
-			return err
-		}
-		s.begin(&a, connection)
-		return nil
-	})
-	return s.wrap("subscribe to", err)
-}
-
-// await makes pushes mean nothing before an answer, or before the next connection.
-func (s *Subscription) await() (connection int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.awaiting++
-	return s.connection
-}
-
-// begin takes the answer to the first request at once: who waits for it may be a
-// handler, and nothing comes in order before that returns. There is nothing yet
-// that it could be out of order with.
-func (s *Subscription) begin(a *feed.Answer, connection int) {
-	if s.isFirst(connection) {
-		s.answered(a, true)
-	}
-}
-
-func (s *Subscription) isFirst(connection int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.begun() && s.awaiting > 0 && s.connection == connection
-}
-
-// awaitNot says that an answer does not come.
-func (s *Subscription) awaitNot(connection int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.connection == connection && s.awaiting > 0 {
-		s.awaiting--
-	}
-}
-
-// body is the request: from where it is, once that is known.
-func (s *Subscription) body() feed.Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.o.request
-	if s.placed {
-		epoch, offset := s.epoch, s.offset
-		r.Epoch, r.Offset, r.Last = &epoch, &offset, 0
-		s.asked = offset
-	}
-	return r
-}
-
-// beginBase is the answer of a base server: no more than yes.
-func (s *Subscription) beginBase() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live, s.placed = true, false
-	s.epoch, s.offset = "", 0
-	s.readyLocked()
-}
-
 func (s *Subscription) readyLocked() {
 	select {
 	case <-s.ready:
 	default:
 		close(s.ready)
 	}
+}
+
+// isLost reports whether the server has once said where the subscription is, and
+// is to be asked for it on this connection. Until then it is first that subscribes.
+func (s *Subscription) isLost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun() && !s.live
 }
 
 func (s *Subscription) isLive() bool {
@@ -423,42 +302,11 @@ func (s *Subscription) expectsLocked(m *Message, base bool) bool {
 	return false
 }
 
-// again subscribes again, because something is missing. If the connection is lost
-// meanwhile the next one does.
-func (s *Subscription) again() {
-	err := s.request(s.client.Client)
-	if err != nil && !errors.Is(err, arpc.ErrDisconnected) {
-		s.refused(err)
-	}
-}
-
-// retryAfter is how long a subscription waits that the server could not grant
-// just now.
-const retryAfter = time.Second
-
-// refused ends a subscription that the server does not grant again, or tries
-// again later if that is only for now.
-func (s *Subscription) refused(err error) {
-	s.client.cfg.onError(s.Topic(), err)
-	if code := arpc.CodeOf(err); code == arpc.CodeUnavailable || code == arpc.CodeDeadlineExceeded {
-		time.AfterFunc(retryAfter, func() {
-			if s.client.find(s.Topic()) == s && !s.isWhole() && s.client.State() == arpc.StateOpen {
-				if err := s.request(s.client.Client); err != nil && !errors.Is(err, arpc.ErrDisconnected) {
-					s.refused(err)
-				}
-			}
-		})
-		return
-	}
-	s.ended(err)
-}
-
 // ended is the end by the server.
 func (s *Subscription) ended(err error) {
-	if !s.client.drop(s) {
+	if !s.client.end(s, err) {
 		return
 	}
-	s.end(err)
 	if s.o.onEnd != nil {
 		s.calling.Lock()
 		defer s.calling.Unlock()

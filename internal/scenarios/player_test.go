@@ -47,9 +47,14 @@ func newPlayer(ctx context.Context, address string, scenario scenarios.Scenario,
 		return func(m *pubsub.Message) { p.inbox(topic) <- m }
 	}
 	quickly := arpc.WithBackoff(arpc.Backoff{First: time.Millisecond, Max: 20 * time.Millisecond, Stable: time.Millisecond})
-	var err error
-	p.Client, err = pubsub.Dial(ctx, address, pubsub.WithHandler(handler), pubsub.WithJoined(joined), pubsub.WithClientOptions(quickly))
-	return p, err
+	extended := arpc.WithHello(arpc.HelloRequire) // a server that is only slow is no base server
+	for {
+		var err error
+		p.Client, err = pubsub.Dial(ctx, address, pubsub.WithHandler(handler), pubsub.WithJoined(joined), pubsub.WithClientOptions(quickly, extended))
+		if arpc.CodeOf(err) != arpc.CodeUnavailable || ctx.Err() != nil {
+			return p, err
+		}
+	}
 }
 
 func (p *player) watchSession(h *arpc.Handler) {
