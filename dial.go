@@ -77,6 +77,9 @@ func WithToken(f TokenFunc) ClientOption { return func(c *clientConfig) { c.toke
 // connection, instead of waiting for one as long as their timeout allows.
 func WithFailFast() ClientOption { return func(c *clientConfig) { c.failFast = true } }
 
+// FailsFast reports whether the client was dialed WithFailFast.
+func (c *Client) FailsFast() bool { return c.dialer != nil && c.dialer.failFast }
+
 // WithHeader adds headers to the upgrade request of Dial to ws and wss: Origin,
 // Authorization, Cookie and the like.
 func WithHeader(h http.Header) ClientOption { return func(c *clientConfig) { c.header = h.Clone() } }

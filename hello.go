@@ -244,17 +244,30 @@ func (c *conn) greet(token string, w *wait) error {
 	if _, err := c.send(h, methodHello, body, w.sendOptions()); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
-	select {
-	case a := <-at.answers:
-		if lost := a.none.lost; lost != nil {
-			return fmt.Errorf("say hello: %w", lost)
+	return at.awaitHello(w.done)
+}
+
+// helloTicks is how many parts the time for an answer to hello has. A process that
+// stood still loses one of them, and not the answer that came meanwhile.
+const helloTicks = 5
+
+// awaitHello waits for what hello came to.
+func (s *slot) awaitHello(done <-chan struct{}) error {
+	tick := time.NewTicker(helloTimeout / helloTicks)
+	defer tick.Stop()
+	for range helloTicks {
+		select {
+		case a := <-s.answers:
+			if lost := a.none.lost; lost != nil {
+				return fmt.Errorf("say hello: %w", lost)
+			}
+			return a.none.hello
+		case <-tick.C:
+		case <-done:
+			return ErrTimeout
 		}
-		return a.none.hello
-	case <-w.expired():
-		return errDeaf
-	case <-w.done:
-		return ErrTimeout
 	}
+	return errDeaf
 }
 
 var (

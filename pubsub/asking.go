@@ -16,7 +16,7 @@ func (s *Subscription) first() error {
 	ctx, cancel := s.client.patience()
 	defer cancel()
 	err := s.request(s.client.Client)
-	for errors.Is(err, arpc.ErrDisconnected) && ctx.Err() == nil && !s.isLive() {
+	for errors.Is(err, arpc.ErrDisconnected) && !s.client.FailsFast() && ctx.Err() == nil && !s.isLive() {
 		err = s.request(s.client.Client)
 	}
 	if err != nil && !s.isLive() {

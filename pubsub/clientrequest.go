@@ -33,7 +33,8 @@ func (c *Client) Publish(topic string, v any, opts ...PublishOption) (Position, 
 		if err == nil {
 			return p, nil
 		}
-		if o.Key == "" || !errors.Is(err, arpc.ErrDisconnected) || time.Now().After(end) {
+		again := o.Key != "" && errors.Is(err, arpc.ErrDisconnected) && !c.FailsFast()
+		if !again || time.Now().After(end) {
 			return Position{}, fmt.Errorf("publish to %q: %w", topic, err)
 		}
 	}

@@ -77,10 +77,11 @@ func (h *Hub) Mount(on *arpc.Handler) {
 // paused ends what a client has here with its connection: it says anew what it
 // wants when it comes back.
 func (h *Hub) paused(c *arpc.Client) {
-	m := h.session(c)
-	h.leave(c)
-	if m != nil && m.mayAsk.Load() { // it is the same client, and what it asked may come again before its password
-		h.sessions.Store(c, m.again())
+	if m := h.session(c); m != nil && m.mayAsk.Load() { // it is the same client, and what it asked may come again before its password
+		h.sessions.Store(c, m.again()) // first: what still runs for it is not to begin another one
+		h.depart(m)
+	} else {
+		h.leave(c)
 	}
 	h.mu.Lock()
 	under := h.under.Paused

@@ -297,11 +297,14 @@ func (s *subscription) closeRest() {
 
 // leave ends the subscriptions of a client that is gone.
 func (h *Hub) leave(c *arpc.Client) {
-	m := h.session(c)
-	if m == nil {
-		return
+	if m := h.session(c); m != nil {
+		h.sessions.Delete(c)
+		h.depart(m)
 	}
-	h.sessions.Delete(c)
+}
+
+// depart ends the subscriptions that a client had.
+func (h *Hub) depart(m *session) {
 	m.mu.Lock()
 	topics := m.topics
 	m.topics, m.gone = map[string]*subscription{}, true
