@@ -17,6 +17,7 @@ func TestAConnectionFitsItsSizeClasses(t *testing.T) {
 		"conn":    {unsafe.Sizeof(conn{}) + header, 640},
 		"session": {unsafe.Sizeof(session{}), 352},
 		"Client":  {unsafe.Sizeof(Client{}), 320},
+		"lasting": {unsafe.Sizeof(lasting{}), 224},
 	} {
 		if fits.size > fits.class {
 			t.Errorf("%s: %d bytes, the allocator has room for %d", what, fits.size, fits.class)

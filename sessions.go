@@ -15,14 +15,21 @@ const maxForgotten = 1024
 // without a connection in the order in which they lost it.
 type sessions struct {
 	mu         sync.Mutex // taken before session.mu, never under it
-	all        map[string]*session
-	waiting    *list.List            // of parked sessions, the oldest first
-	identities map[string]*list.List // of those, by whose they are
-	addresses  map[string]*list.List // and by where they came from
-	expired    map[string]struct{}   // ids of those that waited in vain
-	order      []string              // of expired, a ring
-	next       int                   // place in it
-	timer      *time.Timer           // for the oldest
+	all        map[sessionID]*session
+	waiting    *list.List             // of parked sessions, the oldest first
+	identities map[string]*list.List  // of those, by whose they are
+	addresses  map[string]*list.List  // and by where they came from
+	expired    map[sessionID]struct{} // those that waited in vain
+	order      []sessionID            // of expired, a ring
+	next       int                    // place in it
+	timer      *time.Timer            // for the oldest
+}
+
+// parking is the place of a session that waits for its client.
+type parking struct {
+	place, byIdentity, byAddress *list.Element
+	identity, address            string
+	since                        time.Time
 }
 
 // add makes a session one that can be taken up.
@@ -30,16 +37,16 @@ func (r *sessions) add(s *session, l *lasting) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.all == nil {
-		r.all = map[string]*session{}
+		r.all = map[sessionID]*session{}
 		r.waiting = list.New()
 		r.identities, r.addresses = map[string]*list.List{}, map[string]*list.List{}
-		r.expired = map[string]struct{}{}
+		r.expired = map[sessionID]struct{}{}
 	}
 	r.all[l.id] = s
 }
 
 // find is the session of an id; late says that there was one and it expired.
-func (r *sessions) find(id string) (s *session, late bool) {
+func (r *sessions) find(id sessionID) (s *session, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, late = r.expired[id]
@@ -60,7 +67,7 @@ func (r *sessions) forget(s *session, l *lasting, cause error) {
 	}
 }
 
-func (r *sessions) rememberLocked(id string) {
+func (r *sessions) rememberLocked(id sessionID) {
 	if len(r.order) < maxForgotten {
 		r.order = append(r.order, id)
 	} else {
@@ -86,11 +93,15 @@ func (r *sessions) park(s *session, l *lasting, address string) {
 		r.mu.Unlock()
 		return
 	}
-	l.identity, l.address, l.since = identity, address, time.Now()
-	l.place = r.waiting.PushBack(s)
-	l.byIdentity = pushTo(r.identities, identity, s)
-	l.byAddress = pushTo(r.addresses, address, s)
-	victim := r.victimLocked(s.limits, l)
+	l.wait = &parking{
+		place:      r.waiting.PushBack(s),
+		byIdentity: pushTo(r.identities, identity, s),
+		byAddress:  pushTo(r.addresses, address, s),
+		identity:   identity,
+		address:    address,
+		since:      time.Now(),
+	}
+	victim := r.victimLocked(s.limits, l.wait)
 	if victim != nil {
 		r.unparkLocked(victim.lasting.Load())
 	}
@@ -119,13 +130,13 @@ func pushTo(lists map[string]*list.List, key string, s *session) *list.Element {
 }
 
 // victimLocked is the session that one more is too many for.
-func (r *sessions) victimLocked(limits *Limits, l *lasting) *session {
+func (r *sessions) victimLocked(limits *Limits, last *parking) *session {
 	for _, held := range []struct {
 		in    *list.List
 		limit int
 	}{
-		{r.identities[l.identity], limits.ParkedPerIdentity},
-		{r.addresses[l.address], limits.ParkedPerAddress},
+		{r.identities[last.identity], limits.ParkedPerIdentity},
+		{r.addresses[last.address], limits.ParkedPerAddress},
 	} {
 		if held.in != nil && held.in.Len() > held.limit {
 			return held.in.Front().Value.(*session)
@@ -134,7 +145,7 @@ func (r *sessions) victimLocked(limits *Limits, l *lasting) *session {
 	if r.waiting.Len() <= limits.Parked {
 		return nil
 	}
-	if own := r.identities[l.identity]; own != nil && own.Len() > 1 {
+	if own := r.identities[last.identity]; own != nil && own.Len() > 1 {
 		return own.Front().Value.(*session)
 	}
 	return r.waiting.Front().Value.(*session)
@@ -148,13 +159,14 @@ func (r *sessions) unpark(l *lasting) {
 }
 
 func (r *sessions) unparkLocked(l *lasting) {
-	if l.place == nil {
+	w := l.wait
+	if w == nil {
 		return
 	}
-	r.waiting.Remove(l.place)
-	removeFrom(r.identities, l.identity, l.byIdentity)
-	removeFrom(r.addresses, l.address, l.byAddress)
-	l.place, l.byIdentity, l.byAddress = nil, nil, nil
+	r.waiting.Remove(w.place)
+	removeFrom(r.identities, w.identity, w.byIdentity)
+	removeFrom(r.addresses, w.address, w.byAddress)
+	l.wait = nil
 	r.armLocked()
 }
 
@@ -176,9 +188,14 @@ func (r *sessions) armLocked() {
 		r.timer.Stop()
 		r.timer = nil
 	case oldest != nil && r.timer == nil:
-		l := oldest.Value.(*session).lasting.Load()
-		r.timer = time.AfterFunc(max(0, time.Until(l.since.Add(l.grace))), r.expire)
+		r.timer = time.AfterFunc(max(0, oldest.Value.(*session).expiresIn()), r.expire)
 	}
+}
+
+// expiresIn is for how long a parked session still waits. The lock of the sessions
+// is held.
+func (s *session) expiresIn() time.Duration {
+	return s.limits.Grace - time.Since(s.lasting.Load().wait.since)
 }
 
 // expire ends the sessions that waited long enough.
@@ -200,8 +217,8 @@ func (r *sessions) nextExpired() *session {
 		return nil
 	}
 	s := oldest.Value.(*session)
-	if l := s.lasting.Load(); time.Since(l.since) >= l.grace {
-		r.unparkLocked(l)
+	if s.expiresIn() <= 0 {
+		r.unparkLocked(s.lasting.Load())
 		return s
 	}
 	r.armLocked()
