@@ -42,12 +42,12 @@ type lasting struct {
 	tickets tickets
 	newest  time.Duration // when the newest connection arrived that asked for the session, after epoch
 
-	wait *parking // while it waits for its client; guarded by sessions.mu
-	held *held    // of the side that dialed, nil on the other; never changes
+	wait *parking  // while it waits for its client; guarded by sessions.mu
+	back *comeback // of the side that dialed, nil on the other; never changes
 }
 
-// held is what the side that dialed needs to take its session up.
-type held struct {
+// comeback is what the side that dialed needs to take its session up.
+type comeback struct {
 	ticket string        // shown for it; owned by whoever dials, and the reader
 	grace  time.Duration // for which the server keeps it
 	expiry *time.Timer   // gives up; guarded by session.mu
@@ -194,7 +194,7 @@ func (s *session) release(l *lasting, address string) {
 	s.mu.Lock()
 	s.setLastingLocked(l, parked)
 	if !accepted {
-		l.held.expiry = time.AfterFunc(l.held.grace+s.limits.Idle, func() { s.expire(errExpired) })
+		l.back.expiry = time.AfterFunc(l.back.grace+s.limits.Idle, func() { s.expire(errExpired) })
 	}
 	doomed := l.doomed
 	s.mu.Unlock()
@@ -222,9 +222,9 @@ func (s *session) setLastingLocked(l *lasting, state lastingState) {
 		close(l.changed)
 		l.changed = nil
 	}
-	if h := l.held; h != nil && h.expiry != nil {
-		h.expiry.Stop()
-		h.expiry = nil
+	if b := l.back; b != nil && b.expiry != nil {
+		b.expiry.Stop()
+		b.expiry = nil
 	}
 }
 

@@ -216,7 +216,7 @@ func (c *Client) asks() *helloSession {
 		return nil
 	}
 	l := s.lasting.Load()
-	return &helloSession{Ticket: l.held.ticket, Received: l.received.Load()}
+	return &helloSession{Ticket: l.back.ticket, Received: l.received.Load()}
 }
 
 // greetedAgain takes up the session that the client had, or begins to make the one
@@ -230,7 +230,7 @@ func (c *conn) greetedAgain(said helloLasting) error {
 	var l *lasting
 	if said.Ticket != "" {
 		l = newLasting(s.limits)
-		l.held = &held{ticket: said.Ticket, grace: millis(said.Grace, maxGrace)}
+		l.back = &comeback{ticket: said.Ticket, grace: millis(said.Grace, maxGrace)}
 	}
 	return c.serve(s, l, nil, 0)
 }
@@ -256,7 +256,7 @@ func (c *conn) resumeAsked(s *session, said helloLasting) error {
 		return errNotOurs
 	}
 	c.adopt(s)
-	l.held.ticket = said.Ticket
+	l.back.ticket = said.Ticket
 	return c.serve(s, l, nil, *said.Received)
 }
 

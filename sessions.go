@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,9 @@ type sessions struct {
 	order      []sessionID            // of expired, a ring
 	next       int                    // place in it
 	timer      *time.Timer            // for the oldest
+
+	held      atomic.Int64 // bytes in the journals of those that are parked
+	relieving atomic.Bool  // somebody looks after that
 }
 
 // parking is the place of a session that waits for its client.
@@ -79,17 +83,19 @@ func (r *sessions) rememberLocked(id sessionID) {
 }
 
 // errEvicted is why sessions end that have to make room for others.
-var errEvicted = &Error{Code: CodeResourceExhausted, Message: "too many sessions wait for their clients"}
+var errEvicted = &Error{Code: CodeResourceExhausted, Message: "sessions that wait for their clients take too much room"}
 
 // park has a session wait for its client, and ends those that there are too many
-// of: of the same identity, of the same address, and then of all, the oldest.
+// of: of the same identity, of the same address, and then of all, the oldest. Then
+// it ends those that hold too much.
 func (r *sessions) park(s *session, l *lasting, address string) {
 	identity := ""
 	if who := s.client.Identity(); who != nil {
 		identity = who.ID
 	}
 	r.mu.Lock()
-	if !s.isParked(l) || r.all[l.id] != s {
+	// Somebody may have taken it already, and even given it back and been faster.
+	if !s.isParked(l) || r.all[l.id] != s || l.wait != nil {
 		r.mu.Unlock()
 		return
 	}
@@ -101,6 +107,7 @@ func (r *sessions) park(s *session, l *lasting, address string) {
 		address:    address,
 		since:      time.Now(),
 	}
+	l.journal.park(&r.held)
 	victim := r.victimLocked(s.limits, l.wait)
 	if victim != nil {
 		r.unparkLocked(victim.lasting.Load())
@@ -110,6 +117,54 @@ func (r *sessions) park(s *session, l *lasting, address string) {
 	if victim != nil {
 		victim.expire(errEvicted)
 	}
+	r.relieve(s.limits)
+}
+
+// relieve ends those that hold most while all together hold too much. So whoever
+// holds less than its share, an equal part of the bound for each that waits, stays:
+// nobody can fill the journals at the cost of others.
+func (r *sessions) relieve(limits *Limits) {
+	for s := r.heaviest(limits); s != nil; s = r.heaviest(limits) {
+		s.expire(errEvicted)
+	}
+}
+
+// relieveSoon is relieve for those who send, and who may hold locks that the end of
+// a session takes.
+func (r *sessions) relieveSoon(limits *Limits) {
+	if r.overfull(limits) && r.relieving.CompareAndSwap(false, true) {
+		go func() {
+			r.relieve(limits)
+			r.relieving.Store(false)
+			r.relieveSoon(limits) // if more was kept before that
+		}()
+	}
+}
+
+func (r *sessions) overfull(limits *Limits) bool { return r.held.Load() > int64(limits.ParkedBytes) }
+
+// heaviest takes the session out of those that are parked that holds most, and of
+// several the oldest; nil if there is room.
+func (r *sessions) heaviest(limits *Limits) (s *session) {
+	if !r.overfull(limits) { // nearly always
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.overfull(limits) {
+		return nil
+	}
+	most := 0
+	for e := r.waiting.Front(); e != nil; e = e.Next() {
+		one := e.Value.(*session)
+		if held := one.lasting.Load().journal.held(); held > most {
+			s, most = one, held
+		}
+	}
+	if s != nil {
+		r.unparkLocked(s.lasting.Load())
+	}
+	return s
 }
 
 func (s *session) isParked(l *lasting) bool {
@@ -167,6 +222,7 @@ func (r *sessions) unparkLocked(l *lasting) {
 	removeFrom(r.identities, w.identity, w.byIdentity)
 	removeFrom(r.addresses, w.address, w.byAddress)
 	l.wait = nil
+	l.journal.unpark(&r.held)
 	r.armLocked()
 }
 
@@ -227,6 +283,9 @@ func (r *sessions) nextExpired() *session {
 
 // Parked is how many sessions of clients wait for their next connection.
 func (h *Handler) Parked() int { return h.sessions.parked() }
+
+// ParkedBytes is how many bytes the journals of those hold; see Limits.ParkedBytes.
+func (h *Handler) ParkedBytes() int { return int(h.sessions.held.Load()) }
 
 func (r *sessions) parked() int {
 	r.mu.Lock()
