@@ -9,9 +9,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 )
 
-// noteLen is what a notify of s bytes is in a journal.
-func noteLen(s int) int { return headerLen + len("/note") + s }
-
+// note sends a session so many bytes.
 func note(t testing.TB, s *session, size int) {
 	t.Helper()
 	if err := s.client.Notify("/note", strings.Repeat("x", size), arpctest.Wait); err != nil {
