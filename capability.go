@@ -52,13 +52,14 @@ func (h *Handler) capabilitiesOf(names []string) (bits capability) {
 
 // capabilityNames are the names of bits.
 func (h *Handler) capabilityNames(bits capability) []string {
-	names := []string{}
+	extended := h.extensionSet().list
+	names := make([]string, 0, len(capabilities)+len(extended))
 	for _, c := range capabilities {
 		if bits&c.bit != 0 {
 			names = append(names, c.name)
 		}
 	}
-	for i, e := range h.extensionSet().list {
+	for i, e := range extended {
 		if bits&bit(i) != 0 {
 			names = append(names, e.Capability)
 		}

@@ -33,7 +33,7 @@ type conn struct {
 	plain  *quiet.Reader // reads raw into frames; nil where in has to be read
 	hooks  *hooks        // of when it began
 	out    outbox
-	life   keepalive
+	life   *keepalive
 
 	closeSent    atomic.Bool      // gorilla made a close frame: there is to be no second one
 	greeted      atomic.Bool      // hello was said
@@ -68,7 +68,7 @@ func newConn(c *Client, h *Handler, nc net.Conn) *conn {
 	cn.owner.Store(s)
 	cn.out.conn = cn
 	cn.out.late = newLateCoders(s.coding)
-	cn.life.conn = cn
+	cn.life = &keepalive{conn: cn}
 	if w, ok := nc.(*ws.Conn); ok {
 		cn.ws, cn.raw = w, w.NetConn()
 		w.Attach(cn.control, cn.out.beforeRead)

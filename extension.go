@@ -184,11 +184,13 @@ func (c *conn) greetFields() map[string]any {
 // says, and for what is to run when it is on its way.
 func (c *conn) welcome(agreed capability, body []byte) (fields map[string]any, then []func()) {
 	var said map[string]json.RawMessage
-	_ = json.Unmarshal(body, &said) // it was read before
-	fields = map[string]any{}
 	for i, e := range c.handler.extensionSet().list {
 		if e.Welcome == nil || agreed&bit(i) == 0 {
 			continue
+		}
+		if said == nil { // most hellos are read once
+			_ = json.Unmarshal(body, &said) // it was read before
+			fields = map[string]any{}
 		}
 		answer, after := e.Welcome(c.client(), said[e.Capability])
 		if answer != nil {

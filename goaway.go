@@ -75,7 +75,7 @@ func (c *conn) goodbye() []byte {
 }
 
 // doom has a session end with its connection.
-func (s *session) doom(why error) {
+func (s *session) doom(why *Error) {
 	l := s.lasting.Load()
 	if l == nil {
 		return

@@ -3,6 +3,7 @@ package arpc
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
@@ -22,6 +23,7 @@ type journal struct {
 	live   bool          // a connection takes frames
 	over   bool          // nothing is taken any more
 	spoilt bool          // a frame left that is not in here: the session cannot be taken up
+	parked bool          // what is held is counted with that of all parked sessions
 	room   chan struct{} // closed when a full journal has room; nil if nobody waits
 }
 
@@ -70,8 +72,9 @@ func (j *journal) add(frame []byte) uint64 {
 
 // keep takes a frame while there is no connection. kept is false if there is one.
 // What is larger than all that is held waits for one too. The reader of a connection
-// that ended, which does not wait, may go over the bound up to twice of it.
-func (j *journal) keep(frame []byte, onReader bool) (number uint64, kept bool, room <-chan struct{}, err error) {
+// that ended, which does not wait, may go over the bound up to twice of it. all is
+// what the parked sessions hold together.
+func (j *journal) keep(frame []byte, onReader bool, all *atomic.Int64) (number uint64, kept bool, room <-chan struct{}, err error) {
 	limit := j.limit
 	if onReader {
 		limit *= 2
@@ -90,7 +93,36 @@ func (j *journal) keep(frame []byte, onReader bool) (number uint64, kept bool, r
 		return 0, false, j.room, errFull
 	}
 	j.appendLocked(frame)
+	if j.parked {
+		all.Add(int64(len(frame)))
+	}
 	return j.last, true, nil, nil
+}
+
+// park counts what is held into what all parked sessions hold, and gives up the
+// memory beyond that.
+func (j *journal) park(all *atomic.Int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.buf, j.head = append([]byte(nil), j.buf[j.head:]...), 0
+	j.parked = true
+	all.Add(int64(len(j.buf)))
+}
+
+// unpark counts it out. Only keep has changed it since, and nothing does before the
+// session has a connection.
+func (j *journal) unpark(all *atomic.Int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.parked = false
+	all.Add(-int64(len(j.buf) - j.head))
+}
+
+// held is how many bytes are held.
+func (j *journal) held() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.buf) - j.head
 }
 
 // full says that senders have to wait for a connection.

@@ -1,7 +1,6 @@
 package arpc
 
 import (
-	"container/list"
 	"errors"
 	"math"
 	"net"
@@ -21,40 +20,41 @@ const (
 const confirmAfter = time.Second
 
 // lasting is what makes a session one that outlives its connection: what the two
-// ends counted, and what is kept to be sent again.
+// ends counted, and what is kept to be sent again. A server has one for each client:
+// what only some need is behind a pointer.
 type lasting struct {
 	journal   journal
 	counted   uint64        // frames that were handed to dispatch; owned by the reader
 	received  atomic.Uint64 // the same, as of when the reader last had nothing to handle
 	told      atomic.Uint64 // of them, those that the peer was told of
 	confirmed atomic.Uint64 // frames of ours that the peer told of; written by the reader
-	untold    int           // bytes received since; owned by the reader
-	grace     time.Duration // for which the session is kept without a connection
+	untold    uint32        // bytes received since; owned by the reader
+
+	coders byte // that hello came to, on the side that accepted; never changes
 
 	// Guarded by session.mu.
 	state   lastingState
 	changed chan struct{} // closed when state does; nil if nobody waits
-	doomed  error         // why it is to end, whatever becomes of its connection
+	doomed  *Error        // why it is to end, whatever becomes of its connection
 
-	// Of the side that accepted, which gives tickets; guarded by session.mu, but
-	// for those that never change.
-	id      string // never changes
-	coders  byte   // that hello came to; never changes
+	// Of the side that accepted, which gives tickets; guarded by session.mu.
+	id      sessionID // never changes
 	tickets tickets
 	newest  time.Duration // when the newest connection arrived that asked for the session, after epoch
 
-	// Of the side that dialed.
-	ticket string      // shown to take the session up; owned by whoever dials, and the reader
-	expiry *time.Timer // gives up; guarded by session.mu
+	wait *parking  // while it waits for its client; guarded by sessions.mu
+	back *comeback // of the side that dialed, nil on the other; never changes
+}
 
-	// Guarded by sessions.mu.
-	place, byIdentity, byAddress *list.Element
-	identity, address            string
-	since                        time.Time // when it was parked
+// comeback is what the side that dialed needs to take its session up.
+type comeback struct {
+	ticket string        // shown for it; owned by whoever dials, and the reader
+	grace  time.Duration // for which the server keeps it
+	expiry *time.Timer   // gives up; guarded by session.mu
 }
 
 // lastingState is where a lasting session is.
-type lastingState int
+type lastingState byte
 
 const (
 	connected lastingState = iota
@@ -63,8 +63,8 @@ const (
 	lost
 )
 
-func newLasting(l *Limits, grace time.Duration) *lasting {
-	s := &lasting{grace: grace, newest: math.MinInt64}
+func newLasting(l *Limits) *lasting {
+	s := &lasting{newest: math.MinInt64}
 	s.journal.limit, s.journal.first = l.Journal, 1
 	return s
 }
@@ -95,7 +95,7 @@ func (c *conn) count(s *session, f *wire.Frame) {
 	}
 	l := s.lasting.Load()
 	l.counted++
-	l.untold += wire.HeaderLen + int(f.BodyLen)
+	l.untold += wire.HeaderLen + f.BodyLen
 	switch untold := l.counted - l.told.Load(); {
 	case untold >= confirmFrames || l.untold >= confirmBytes:
 		l.untold = 0
@@ -194,7 +194,7 @@ func (s *session) release(l *lasting, address string) {
 	s.mu.Lock()
 	s.setLastingLocked(l, parked)
 	if !accepted {
-		l.expiry = time.AfterFunc(l.grace+s.limits.Idle, func() { s.expire(errExpired) })
+		l.back.expiry = time.AfterFunc(l.back.grace+s.limits.Idle, func() { s.expire(errExpired) })
 	}
 	doomed := l.doomed
 	s.mu.Unlock()
@@ -222,9 +222,9 @@ func (s *session) setLastingLocked(l *lasting, state lastingState) {
 		close(l.changed)
 		l.changed = nil
 	}
-	if l.expiry != nil {
-		l.expiry.Stop()
-		l.expiry = nil
+	if b := l.back; b != nil && b.expiry != nil {
+		b.expiry.Stop()
+		b.expiry = nil
 	}
 }
 
@@ -232,7 +232,7 @@ func (s *session) setLastingLocked(l *lasting, state lastingState) {
 var errExpired = &Error{Code: CodeUnavailable, Message: "the session was not taken up in time"}
 
 // terminate ends a session, whether it has a connection or not.
-func (s *session) terminate(cause error) {
+func (s *session) terminate(cause *Error) {
 	l := s.lasting.Load()
 	s.mu.Lock()
 	c := s.now.Load()
@@ -274,7 +274,7 @@ func (s *session) lose(cause error) {
 
 // connect makes a connection the one of the session, and returns why it is to end
 // at once, if it is. It is called by the reader of the connection.
-func (s *session) connect(c *conn, l *lasting) (doomed error) {
+func (s *session) connect(c *conn, l *lasting) (doomed *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.setLastingLocked(l, connected)

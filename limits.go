@@ -70,6 +70,10 @@ type Limits struct {
 	ParkedPerIdentity int
 	// ParkedPerAddress is how many may have come from one address: 1,024.
 	ParkedPerAddress int
+	// ParkedBytes bounds what their journals hold together: 256 MiB, which is 256
+	// full ones, or 26 KiB for each of 10,000. What goes over it ends the sessions
+	// that hold most.
+	ParkedBytes int
 }
 
 // DefaultLimits returns the limits that hold where nothing else is set.
@@ -96,6 +100,7 @@ func DefaultLimits() Limits {
 		Parked:            10_000,
 		ParkedPerIdentity: 16,
 		ParkedPerAddress:  1024,
+		ParkedBytes:       256 << 20,
 	}
 }
 
@@ -123,6 +128,7 @@ func (l Limits) orDefault() Limits {
 		{&l.Parked, &d.Parked},
 		{&l.ParkedPerIdentity, &d.ParkedPerIdentity},
 		{&l.ParkedPerAddress, &d.ParkedPerAddress},
+		{&l.ParkedBytes, &d.ParkedBytes},
 	} {
 		if *f.field <= 0 {
 			*f.field = *f.fallback

@@ -78,16 +78,17 @@ func (c *conn) claim(asked *helloSession, who *Identity, agreed capability, code
 	if taken, err := s.fence(c, l); !taken {
 		return nil, reasonUnknown, err
 	}
+	from := host(c.client().from(c)) // if it waits on
 	if good, err := s.takes(c, l, shown); !good {
-		s.release(l, l.address) // its last connection was taken up with the same
+		s.release(l, from) // its last connection was taken up with the same
 		return nil, reasonUnknown, err
 	}
 	switch l.journal.check(asked.Received, l.confirmed.Load()) {
 	case impossible:
-		s.release(l, l.address)
+		s.release(l, from)
 		return nil, "", errForged
 	case gone:
-		s.release(l, l.address)
+		s.release(l, from)
 		s.terminate(errGap)
 		return nil, reasonGap, nil
 	}
@@ -167,17 +168,15 @@ func (s *session) ticketArrived() {
 	l := s.lasting.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.tickets.both {
-		l.tickets.arrived()
-	}
+	l.tickets.arrived()
 }
 
 // last prepares a session to be one that can be taken up, which the answer says.
 // asked says that the client asked for another one.
 func (s *session) last(c *conn, answer *helloLasting, coders byte, asked bool) *lasting {
-	l := newLasting(s.limits, s.limits.Grace)
+	l := newLasting(s.limits)
 	l.id, l.coders, l.newest = newSessionID(), coders, c.arrived
-	answer.Ticket, answer.Grace = l.tickets.offer(l.id), l.grace.Milliseconds()
+	answer.Ticket, answer.Grace = l.tickets.offer(l.id), s.limits.Grace.Milliseconds()
 	if asked {
 		answer.Resumed = new(bool)
 	}
@@ -194,7 +193,7 @@ func (c *conn) welcomeBack(f *wire.Frame, s *session, who *Identity, received ui
 	resumed, dispatched := true, l.received.Load()
 	answer.Resumed, answer.Received = &resumed, &dispatched
 	s.mu.Lock()
-	answer.Ticket, answer.Grace = l.tickets.offer(l.id), l.grace.Milliseconds()
+	answer.Ticket, answer.Grace = l.tickets.offer(l.id), s.limits.Grace.Milliseconds()
 	s.mu.Unlock()
 	frame, then, err := c.welcomeFrame(own, f, capability(s.agreed.Load()), answer)
 	if err != nil {
@@ -217,7 +216,7 @@ func (c *Client) asks() *helloSession {
 		return nil
 	}
 	l := s.lasting.Load()
-	return &helloSession{Ticket: l.ticket, Received: l.received.Load()}
+	return &helloSession{Ticket: l.back.ticket, Received: l.received.Load()}
 }
 
 // greetedAgain takes up the session that the client had, or begins to make the one
@@ -230,8 +229,8 @@ func (c *conn) greetedAgain(said helloLasting) error {
 	s := c.session()
 	var l *lasting
 	if said.Ticket != "" {
-		l = newLasting(s.limits, millis(said.Grace, maxGrace))
-		l.ticket = said.Ticket
+		l = newLasting(s.limits)
+		l.back = &comeback{ticket: said.Ticket, grace: millis(said.Grace, maxGrace)}
 	}
 	return c.serve(s, l, nil, 0)
 }
@@ -257,7 +256,7 @@ func (c *conn) resumeAsked(s *session, said helloLasting) error {
 		return errNotOurs
 	}
 	c.adopt(s)
-	l.ticket = said.Ticket
+	l.back.ticket = said.Ticket
 	return c.serve(s, l, nil, *said.Received)
 }
 
@@ -279,7 +278,7 @@ func (c *conn) serve(s *session, l *lasting, answer []byte, received uint64) err
 	if l == nil {
 		return c.out.serve(answer, s.has(capBatch), nil, 0, nil)
 	}
-	var doomed error
+	var doomed *Error
 	s.lasting.Store(l)
 	if s.client.accepted() {
 		s.handler.sessions.add(s, l)

@@ -214,7 +214,8 @@ func (s *session) keep(frame []byte, o sendOptions) (number uint64, kept bool, e
 	w := newWait(o.timeout, o.done)
 	defer w.stop()
 	for {
-		number, kept, room, err := l.journal.keep(frame, o.onReader)
+		number, kept, room, err := l.journal.keep(frame, o.onReader, &s.handler.sessions.held)
+		s.handler.sessions.relieveSoon(s.limits)
 		switch {
 		case !errors.Is(err, errFull):
 			return number, kept, err
