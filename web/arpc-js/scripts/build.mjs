@@ -13,10 +13,10 @@ const internal = `
   bound buffered busy bytes changed closed conn cursor deadline deliver dial disconnected dispatch
   drained emit emitter ended expire finish flush forget frame fromBody giveUp grant greet hangUp
   heardEnd helloAnswer hurry inward isBound isHeld isReading isReady isUnasked jobs joined journal
-  keeps knows lastSeq leave leaveIfDone leaving left lose lost maxBytes maxCalls mayFallBack
+  head held keeps knows lastSeq leave leaveIfDone leaving left lose lost maxBytes maxCalls mayFallBack memory
   obstacle open opened outside outward over parts pingEvery pipe probe progress put quit receive
   recode report request rest resume roster run running say seek settings settle side survives
-  suspend sync take tap tell tokenLife toPayload transmit unanswered waiting
+  suspend sync tail take tap tell tokenLife toPayload transmit unanswered unread waiting
 `;
 const common = {
   mangleProps: new RegExp(`^(${internal.trim().replaceAll(/\s+/g, "|")})$`),

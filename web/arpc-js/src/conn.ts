@@ -10,6 +10,7 @@ import {
 } from "./hello.ts";
 import {
   HELLO_TIMEOUT,
+  LEAVE_TIMEOUT,
   MAX_BATCH,
   MAX_REASON,
   PROBE_TIMEOUT,
@@ -154,7 +155,7 @@ export function openConn(
       ping(Math.min(PROBE_TIMEOUT, pingTimeout));
       watch();
     },
-    hangUp: (code, reason) => end(code, reason),
+    hangUp: end,
     badFrame(cause) {
       const { reason, message } = cause as FrameError;
       const isTooBig = reason === "body_too_long";
@@ -163,19 +164,25 @@ export function openConn(
     },
   };
 
-  const end = (code = CLOSE_NORMAL, reason?: ArpcError, isDeaf = false): void => {
+  function end(code = CLOSE_NORMAL, reason?: ArpcError, isDeaf = false): void {
     if (!isAlive) return;
     // Who broke the rules would break them again with the same frames.
     if (conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT) engine.session?.quit("gap");
-    flush();
     isAlive = false;
-    timer();
     socket.onopen = socket.onmessage = socket.onclose = null;
     // A socket of `ws` that is closed while it dials throws an error nobody listens to.
     socket.onerror = () => {};
-    socket.close(code, reason ? reason.message.slice(0, MAX_REASON) : "");
+    const close = (): void => {
+      timer();
+      flush();
+      socket.close(code, reason?.message.slice(0, MAX_REASON));
+    };
+    // What coders are still at leaves too: a goodbye may be the last of it.
+    timer(LEAVE_TIMEOUT, close);
+    if (pipe) pipe.behind(undefined, close);
+    else close();
     if (reason) lost(reason, isDeaf);
-  };
+  }
   const silent = (message: string): void =>
     end(CLOSE_SILENT, new ArpcError("unavailable", message));
 
@@ -190,10 +197,11 @@ export function openConn(
     }
   };
   const flush = (): void => {
-    const [first, ...others] = batch;
+    const frames = batch;
+    const [first] = frames;
     batch = [];
     batched = 0;
-    if (first) write(others.length > 0 ? concat(first, ...others) : first);
+    if (first) write(frames.length > 1 ? concat(...frames) : first);
   };
   const transmit = (frame: Uint8Array): void => {
     const isTooLong = frame.length > MAX_BATCH;

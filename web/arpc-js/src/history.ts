@@ -43,13 +43,11 @@ export function decodeHistory(
     const messages: Message[] = [];
     const decoder = frameDecoder(frames.length);
     decoder.push(frames);
-    let end = frames.byteOffset;
     for (let frame = decoder.next(); frame; frame = decoder.next()) {
       const message = read(frame, epoch);
       if (message) messages.push(message);
-      end = frame.body.byteOffset + frame.body.length;
     }
-    if (end < frames.byteOffset + frames.length) throw new RangeError("too short");
+    if (decoder.unread() > 0) throw new RangeError("too short");
     return { epoch, from: isOffset(from) ? from : 0, last: offset, more: more === true, messages };
   } catch (cause) {
     throw new ArpcError("data_loss", "bad history", { cause });

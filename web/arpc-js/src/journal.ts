@@ -1,20 +1,36 @@
+import { concat } from "./wire.ts";
+
 /**
  * The frames of one direction of a session that the peer may not have yet, as they are on the wire.
+ * They are copied, one behind the other: objects that outlive their turn, one a frame, cost the
+ * collector as much as all the rest of a call.
  */
 export interface Journal {
   /** How many frames of the session were before these. */
   gone: number;
-  /** The frames, the oldest first. */
-  readonly frames: Uint8Array[];
-  /** Bytes in them. */
-  bytes: number;
+  /** How long each is, the oldest first. */
+  readonly sent: number[];
+  /** The frames are memory[head, tail). */
+  memory: Uint8Array;
+  head: number;
+  tail: number;
 }
 
-/** Adds a frame, which must not change any more. Over the limit in bytes the oldest go. */
+/** Adds a frame. Over the limit in bytes the oldest go. */
 export function keep(journal: Journal, frame: Uint8Array, limit: number): void {
-  journal.frames.push(frame);
-  journal.bytes += frame.length;
-  while (journal.bytes > limit) drop(journal, 1);
+  const { length } = frame;
+  const { memory, head, tail } = journal;
+  if (tail + length > memory.length) {
+    // As much room as is held, and more: linear in what is kept.
+    const held = memory.subarray(head, tail);
+    journal.memory = concat(held, new Uint8Array(held.length + 2 * length));
+    journal.head = 0;
+    journal.tail = held.length;
+  }
+  journal.memory.set(frame, journal.tail);
+  journal.tail += length;
+  journal.sent.push(length);
+  while (journal.tail - journal.head > limit) drop(journal, 1);
 }
 
 /**
@@ -24,12 +40,21 @@ export function keep(journal: Journal, frame: Uint8Array, limit: number): void {
  */
 export function confirm(journal: Journal, count: unknown): boolean {
   const more = Number.isInteger(count) ? (count as number) - journal.gone : -1;
-  if (more < 0 || more > journal.frames.length) return false;
+  if (more < 0 || more > journal.sent.length) return false;
   drop(journal, more);
   return true;
 }
 
 function drop(journal: Journal, count: number): void {
-  for (const frame of journal.frames.splice(0, count)) journal.bytes -= frame.length;
+  for (const length of journal.sent.splice(0, count)) journal.head += length;
   journal.gone += count;
+}
+
+/** The frames, each in bytes of its own. */
+export function missing({ sent, memory, head }: Journal): Uint8Array[] {
+  let end = head;
+  return sent.map((length) => {
+    end += length;
+    return memory.slice(end - length, end);
+  });
 }

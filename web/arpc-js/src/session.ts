@@ -2,11 +2,11 @@ import type { Conn, Pipe } from "./conn.ts";
 import type { Engine, Part } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { positive } from "./hello.ts";
-import { confirm, type Journal, keep } from "./journal.ts";
+import { confirm, type Journal, keep, missing } from "./journal.ts";
 import { CONFIRM_BYTES, CONFIRM_DELAY, CONFIRM_FRAMES, GIVE_UP, GRACE } from "./limits.ts";
 import type { ClientOptions, LossReason } from "./options.ts";
 import { encodeRefusal } from "./structured.ts";
-import { leaveInTab, takeFromTab, toOrphan } from "./tab.ts";
+import { takeSlot, toOrphan } from "./tab.ts";
 import { createTimer } from "./timer.ts";
 import {
   CMD_CONFIRM,
@@ -17,6 +17,7 @@ import {
   CMD_REQUEST,
   CMD_RESPONSE,
   CMD_STREAM,
+  EMPTY,
   encodeFrame,
   FLAG_OUTSIDE,
   type Frame,
@@ -71,9 +72,9 @@ export function addSession(
   const { dispatch, emit, pipe: code } = engine;
   const expiry = createTimer();
   const idle = createTimer();
-  let held = mode === "tab" ? takeFromTab(engine) : undefined;
-  // The connections it had. The newest of them, and the newest of all.
-  let conns = new WeakSet<Conn>();
+  const slot = mode === "tab" ? takeSlot(engine) : undefined;
+  let held = slot?.held;
+  // The newest connection it had, and the newest of all.
   let line: Line | undefined;
   let dialed: Line | undefined;
   // Whether it waits for a connection.
@@ -84,6 +85,8 @@ export function addSession(
   // The seq of the last request of the page that was here before.
   const lastOrphan = engine.lastSeq;
 
+  /** Whether it had a connection: what they remember of streams is the session's. */
+  const has = ({ over }: Conn): boolean => over === held?.over;
   const tell = (frame: FrameInit): void => void line?.conn.transmit(encodeFrame(frame));
   const tellReceived = ({ received }: Held): void => {
     told = received;
@@ -127,7 +130,7 @@ export function addSession(
   if (code) {
     engine.pipe = (conn, send, take) => {
       const ours: Line["send"] = (frame, plain) => {
-        if (held && conns.has(conn) && isCounted(plain[5], plain[6])) {
+        if (held && has(conn) && isCounted(plain[5], plain[6])) {
           keep(held, frame, maxJournal);
         }
         send(frame, plain);
@@ -141,7 +144,7 @@ export function addSession(
       return {
         ...pipe,
         outward(frame) {
-          const way = conns.has(conn) && line ? line.pipe : pipe;
+          const way = line && has(conn) ? line.pipe : pipe;
           way.outward(frame);
           const command = commandOf(frame[5]);
           const isSign = command === CMD_PING || command === CMD_PONG;
@@ -156,8 +159,8 @@ export function addSession(
     const isOurs = held && conn === line?.conn;
     if (held && isOurs && isCounted(cmd, flag)) count(frame, held);
     if (held && isOurs && command === CMD_CONFIRM) {
-      const isForged = Number(seq) > held.gone + held.frames.length;
-      if (isForged) conn.badFrame(new Error("bad frame: confirm_overrun"));
+      if (seq > held.gone + held.sent.length)
+        conn.badFrame(new Error("bad frame: confirm_overrun"));
       else confirm(held, Number(seq));
     } else if (command === CMD_RESPONSE && seq <= lastOrphan) {
       emit("orphan", toOrphan(engine, frame));
@@ -168,9 +171,9 @@ export function addSession(
     keeps(conn, frame) {
       const [cmd = 0, flag] = frame.subarray(5);
       // What can wait for a connection does, and nobody need think that it left.
-      if (!held || !conns.has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
+      if (!held || !has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
       const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
-      const isTooMuch = mayWait && held.bytes + frame.length > maxJournal;
+      const isTooMuch = mayWait && held.tail - held.head + frame.length > maxJournal;
       return !isTooMuch && isCounted(cmd, flag);
     },
     survives() {
@@ -185,9 +188,9 @@ export function addSession(
     },
     quit,
     left() {
-      if (held && mode === "tab") {
+      if (held && slot) {
         endForPage(engine);
-        if (!line?.pipe.leaving() && leaveInTab(engine, held)) {
+        if (slot.leave(line?.pipe.leaving() === undefined ? held : undefined)) {
           engine.rest();
           return;
         }
@@ -214,17 +217,17 @@ export function addSession(
       }
       if (!isGiven || !line || (resumed && !held)) return;
       if (!held) {
-        conns = new WeakSet();
-        held = { ticket, grace: 0, received: 0, gone: 0, frames: [], bytes: 0, over: conn.over };
+        const { over } = conn;
+        const journal = { sent: [], memory: EMPTY, head: 0, tail: 0, gone: 0 };
+        held = { ...journal, received: 0, grace: 0, ticket, over };
       }
       const { pipe, send } = line;
-      const { frames, over } = Object.assign(held, { ticket, grace: positive(grace, GRACE) });
-      conns.add(conn);
-      conn.over = over;
+      const journal = Object.assign(held, { ticket, grace: positive(grace, GRACE) });
+      conn.over = held.over;
       tellReceived(held);
       // What the server does not have comes before anything new.
       pipe.behind(earlier, () => {
-        for (const frame of frames) send(frame, frame);
+        for (const frame of missing(journal)) send(frame, frame);
       });
     },
     greet(conn) {
@@ -237,7 +240,10 @@ export function addSession(
       if (isPaused) emit("resumed");
       isPaused = false;
     },
-    closed: quit,
+    closed() {
+      quit();
+      slot?.leave();
+    },
   };
 }
 

@@ -6,52 +6,76 @@ import type { Held } from "./session.ts";
 import { checked } from "./structured.ts";
 import type { Frame } from "./wire.ts";
 
-// A session goes from a page to the next one in its tab, when that is reloaded. It is in storage
+// Sessions go from a page to the next one in its tab, when that is reloaded. They are in storage
 // only from the end of the one until the start of the other: a tab that is duplicated copies what
 // is there, and two pages must not share a session.
 
-/** Leaves a session to the next page; false if there is too much of it, or nowhere to put it. */
-export function leaveInTab({ url, lastSeq }: Engine, held: Held): boolean {
-  const { frames, over, bytes, ...rest } = held;
-  if (bytes > MAX_STORED) return false;
-  try {
-    const kept = {
-      ...rest,
-      size: bytes,
-      // Not all bytes as arguments: runtimes take 65,536.
-      sent: frames.map((frame) => Array.from(frame, (byte) => String.fromCharCode(byte)).join("")),
-      streams: [...over].map(String),
-      seq: String(lastSeq),
-    };
-    sessionStorage.setItem(keyOf(url), JSON.stringify(kept));
-    return true;
-  } catch {
-    return false;
-  }
+/** The place that a client has among those of its URL, while it lives. */
+export interface Slot {
+  /** The session that the page before left in it, if it did. */
+  readonly held: Held | undefined;
+  /**
+   * Lets the next client have it, and the next page the session, if there is one; false if there is
+   * none, too much of it, or nowhere to put it.
+   */
+  leave(held?: Held): boolean;
 }
 
-/** Takes the session that the page before left, if it did. */
-export function takeFromTab(engine: Engine): Held | undefined {
+/** A session in storage. */
+interface Stored extends Pick<Held, "ticket" | "grace" | "received" | "gone" | "sent"> {
+  readonly data: readonly number[];
+  /** The last of ours, and the streams that are over. */
+  readonly seqs: readonly string[];
+}
+
+/** The keys of the slots that clients of this page have. */
+const taken = new Set<string>();
+
+/**
+ * Takes the first free slot of the client's URL: when a page is reloaded, its clients find their
+ * sessions by the order in which they are made.
+ */
+export function takeSlot(engine: Engine): Slot {
+  let key = `arpc:${engine.url}`;
+  // No URL has a space.
+  while (taken.has(key)) key += " ";
+  taken.add(key);
+  return {
+    held: restore(engine, key),
+    leave(held) {
+      taken.delete(key);
+      if (!held) return false;
+      const { memory, head, tail, over, ...rest } = held;
+      if (tail - head > MAX_STORED) return false;
+      try {
+        const stored: Stored = {
+          ...rest,
+          data: [...memory.subarray(head, tail)],
+          seqs: [engine.lastSeq, ...over].map(String),
+        };
+        sessionStorage.setItem(key, JSON.stringify(stored));
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
+}
+
+function restore(engine: Engine, key: string): Held | undefined {
   try {
-    const key = keyOf(engine.url);
-    const { size, sent, streams, seq, ...rest } = JSON.parse(sessionStorage.getItem(key) ?? "");
+    const stored: Stored = JSON.parse(sessionStorage.getItem(key) ?? "");
     sessionStorage.removeItem(key);
-    const held = {
-      ...rest,
-      bytes: size,
-      frames: sent.map((text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0))),
-      over: new Set(streams.map(BigInt)),
-    };
-    engine.lastSeq = BigInt(seq);
+    const { data, seqs, ...rest } = stored;
+    const memory = Uint8Array.from(data);
+    const [seq = 0n, ...over] = seqs.map(BigInt);
+    const held = { ...rest, memory, head: 0, tail: data.length, over: new Set(over) };
+    engine.lastSeq = seq;
     return held;
   } catch {
     // There is none, or it is another version's.
     return undefined;
   }
-}
-
-function keyOf(url: string): string {
-  return `arpc:${url}`;
 }
 
 /** The answer to a call of the page before. */

@@ -174,23 +174,23 @@ function encodeName(method: string): Uint8Array {
 
 /** Takes the kind out of an encoded frame, for a peer that does not know kinds. */
 export function eraseKind(frame: Uint8Array): void {
-  frame[6] = (frame[6] as number) & ~KIND_MASK;
+  (frame[6] as number) &= ~KIND_MASK;
 }
 
 /** Takes an encoded frame out of what sessions count. */
 export function setOutside(frame: Uint8Array): void {
-  frame[6] = (frame[6] as number) | FLAG_OUTSIDE;
+  (frame[6] as number) |= FLAG_OUTSIDE;
 }
 
-/** Whether each command has a method; those that are not listed may. */
-const HAS_METHOD = [undefined, true, true, true, false, false, true, false, false, false];
+/** Whether each command has a method (1), or none (0); those that are not listed may. */
+const HAS_METHOD = "?111001000";
 
 function checkMethod(cmd: number, methodLength: number, bodyLength: number): void {
   if (methodLength > MAX_METHOD_LENGTH) throw new FrameError("method_too_long");
   if (methodLength > bodyLength) throw new FrameError("method_overrun");
   const has = HAS_METHOD[cmd & CMD_MASK];
-  if (has === false && methodLength > 0) throw new FrameError("method_unexpected");
-  if (has && methodLength === 0) throw new FrameError("method_missing");
+  if (has === "0" && methodLength > 0) throw new FrameError("method_unexpected");
+  if (has === "1" && methodLength === 0) throw new FrameError("method_missing");
 }
 
 function decodeMethod(bytes: Uint8Array): string {
@@ -216,6 +216,8 @@ export interface FrameDecoder {
    * @throws FrameError on bytes that are no frame, and the same ever after.
    */
   next(coders?: number): Frame | undefined;
+  /** How many bytes are held that were not read. */
+  unread(): number;
 }
 
 /** @param limit most bytes a frame may have after its header (method and body). */
@@ -225,25 +227,21 @@ export function frameDecoder(limit: number): FrameDecoder {
   let buffer = EMPTY;
   let start = 0;
   let end = 0;
-
+  const unread = (): number => end - start;
   const push = (chunk: Uint8Array): void => {
-    const unread = end - start;
-    if (unread === 0) {
-      buffer = chunk;
-      start = 0;
-      end = chunk.length;
+    const length = unread();
+    if (length > 0 && end + chunk.length <= buffer.length) {
+      buffer.set(chunk, end);
+      end += chunk.length;
       return;
     }
-    if (end + chunk.length > buffer.length) {
-      // Doubling: linear in what arrived.
-      const grown = new Uint8Array(2 * (unread + chunk.length));
-      grown.set(buffer.subarray(start, end));
-      buffer = grown;
-      start = 0;
-      end = unread;
-    }
-    buffer.set(chunk, end);
-    end += chunk.length;
+    // Doubling: linear in what arrived.
+    buffer =
+      length > 0
+        ? concat(buffer.subarray(start, end), chunk, new Uint8Array(length + chunk.length))
+        : chunk;
+    start = 0;
+    end = length + chunk.length;
   };
 
   const next = (allowed = 0): Frame | undefined => {
@@ -281,7 +279,7 @@ export function frameDecoder(limit: number): FrameDecoder {
     return { cmd, flag, method, seq, body: buffer.subarray(bodyFrom, to) };
   };
 
-  return { push, next };
+  return { push, next, unread };
 }
 
 /**
@@ -292,7 +290,7 @@ export function decodeFrame(bytes: Uint8Array, limit: number = Infinity): Frame 
   const decoder = frameDecoder(limit);
   decoder.push(bytes);
   const frame = decoder.next();
-  if (frame && HEADER_LENGTH + (bytes[7] ?? 0) + frame.body.length === bytes.length) return frame;
+  if (frame && decoder.unread() === 0) return frame;
   throw new FrameError("truncated");
 }
 

@@ -248,6 +248,41 @@ describe("a reload", () => {
   });
 });
 
+describe("several clients of one URL", () => {
+  it("find their own sessions, by the order in which they are made", async () => {
+    const server = new SessionServer();
+    const pages = [await open(server), await open(server), await open(server)];
+    const [first, second, third] = server.sessions;
+    expect(server.sessions).toHaveLength(3);
+    for (const { hide } of pages) hide();
+    expect(storage().items.size).toBe(3);
+    const asked = server.hellos.length;
+    const reloaded = [await open(server), await open(server), await open(server)];
+    expect(storage().items.size).toBe(0);
+    const shown = server.hellos.slice(asked).map(({ session }) => session?.ticket);
+    const had = [first, second, third].map((session) => session?.tickets[0]);
+    expect(new Set(shown).size).toBe(3);
+    expect(server.sessions).toHaveLength(3);
+    expect(had.every(Boolean)).toBe(true);
+    expect(reloaded.map(({ events }) => events)).toEqual([["resumed"], ["resumed"], ["resumed"]]);
+    expect(server.lines.slice(-3).map(({ session }) => session)).toEqual([first, second, third]);
+    for (const { client } of reloaded) client.close();
+  });
+
+  it("one that is closed leaves its slot to the next, and nobody else's", async () => {
+    const server = new SessionServer();
+    const [gone, stays] = [await open(server), await open(server)];
+    gone.client.close();
+    const next = await open(server);
+    stays.hide();
+    next.hide();
+    const [, ofStays, ofNext] = server.sessions;
+    const reloaded = [await open(server), await open(server)];
+    expect(server.lines.slice(-2).map(({ session }) => session)).toEqual([ofNext, ofStays]);
+    for (const { client } of reloaded) client.close();
+  });
+});
+
 describe("nothing is stored", () => {
   it("while the page is there, nor when it may come back", async () => {
     const server = new SessionServer();

@@ -37,7 +37,7 @@ export class FakeSocket implements Socket {
     }
   }
 
-  close(code?: number, reason?: string): void {
+  close(code?: number, reason = ""): void {
     this.readyState = 2;
     this.closedWith = { code, reason };
   }

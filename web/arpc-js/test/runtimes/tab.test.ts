@@ -27,7 +27,14 @@ beforeAll(async () => {
     for (const event of ["paused", "resumed", "lost"]) client.on(event, () => say(event));
     client.on("orphan", ({ method, body }) => say(method + " " + body));
     client.on("state", (state) => state === "open" && say(state));
-    Object.assign(globalThis, { client, say });`;
+    Object.assign(globalThis, { client, say });
+    if (location.search === "?two") {
+      const other = connect("/ws", { session: "tab" });
+      other.on("resumed", () => say("other resumed"));
+      other.on("orphan", ({ method, body }) => say("other " + method + " " + body));
+      other.on("state", (state) => state === "open" && say("other open"));
+      Object.assign(globalThis, { other });
+    }`;
   const html = `<!doctype html><title>none</title><script type="module">${script}</script>`;
   await writeFile(join(folder, "index.html"), html);
   server = await startGoServer(folder);
@@ -40,9 +47,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function open(): Promise<Page> {
+async function open(search = ""): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
-  await page.goto(server.url);
+  await page.goto(`${server.url}/${search}`);
   await says(page, "open");
   return page;
 }
@@ -60,6 +67,21 @@ it("a reload keeps it: the answer to the old page's call comes to the new one", 
   await page.evaluate(`client.notify("/note", "new")`);
   await says(page, "/notes old new");
   expect(await page.evaluate(`client.call("/echo", "still")`)).toBe("still");
+  await page.context().close();
+});
+
+it("two clients of one URL find their own sessions", async () => {
+  const page = await open("?two");
+  await says(page, "other open");
+  await page.evaluate(`client.notify("/note", "old"); void client.call("/notes", 2);`);
+  await page.evaluate(`other.notify("/note", "theirs"); void other.call("/notes", 2);`);
+  await page.reload();
+  await says(page, "resumed");
+  await says(page, "other resumed");
+  expect(await page.evaluate("sessionStorage.length")).toBe(0);
+  await page.evaluate(`client.notify("/note", "new"); other.notify("/note", "too");`);
+  await says(page, "/notes old new");
+  await says(page, "other /notes theirs too");
   await page.context().close();
 });
 
