@@ -20,9 +20,12 @@ RUN go mod download
 COPY . .
 COPY --from=page /src/web/chat-demo/ui/dist web/chat-demo/ui/dist
 RUN go build -trimpath -ldflags="-s -w" -o bin/chat-demo ./web/chat-demo
+RUN mkdir data
 
 FROM scratch
 COPY --from=binary /src/bin/chat-demo /chat-demo
+# A fresh volume takes the owner of the folder it is mounted on.
+COPY --from=binary --chown=65532:65532 /src/data /data
 USER 65532:65532
 EXPOSE 8080 8888
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/chat-demo", "-healthcheck", "http://127.0.0.1:8080/healthz"]

@@ -23,7 +23,18 @@ import (
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
-var documents = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md", "docs/limits.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md", "docs/benchmarks.md", "docs/sessions.md", "web/arpc-js/README.md"}
+// documents are all there are, so that none is forgotten here.
+func documents(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "web/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
+		}
+		paths = append(paths, found...)
+	}
+	return paths
+}
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -36,7 +47,7 @@ func read(t *testing.T, path string) string {
 
 var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
-// fenced returns the blocks of a language in a document. There must be some.
+// fenced returns the blocks of a language in a document.
 func fenced(t *testing.T, path, language string) (blocks []string) {
 	t.Helper()
 	for _, block := range fence.FindAllStringSubmatch(read(t, path), -1) {
@@ -44,25 +55,48 @@ func fenced(t *testing.T, path, language string) (blocks []string) {
 			blocks = append(blocks, block[2])
 		}
 	}
-	if len(blocks) == 0 {
-		t.Fatalf("%s has no block of %s", path, language)
-	}
 	return blocks
 }
 
 // squeeze makes texts equal that differ only in whitespace.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// Programs in the README compile, and every other piece of Go there and in the
-// migration guide is part of an example that runs, or of the demo.
-func TestReadmeGoIsReal(t *testing.T) {
+// Programs in the documents compile, and every other piece of Go there is part of
+// an example that runs, or of the demo.
+func TestGoInDocumentsIsReal(t *testing.T) {
 	real := realGo(t)
-	for _, path := range []string{"README.md", "docs/migration.md", "docs/http.md", "docs/metrics.md", "docs/deploy.md", "docs/sessions.md"} {
+	found := 0
+	for _, path := range documents(t) {
 		for i, block := range fenced(t, path, "go") {
+			found++
 			if strings.HasPrefix(block, "package main") {
 				t.Run(fmt.Sprint("program ", i), func(t *testing.T) { compiles(t, block) })
 			} else if !strings.Contains(real, squeeze(block)) {
 				t.Errorf("%s: in no example:\n%s", path, block)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("found only %d blocks of Go", found)
+	}
+}
+
+// Who looks for something is told of every folder.
+func TestContributingNamesEveryFolder(t *testing.T) {
+	text := read(t, "CONTRIBUTING.md")
+	fetched := map[string]bool{"node_modules": true, "bin": true, "coverage": true}
+	for _, parent := range []string{".", "internal"} {
+		entries, err := os.ReadDir(parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			path := filepath.ToSlash(filepath.Join(parent, entry.Name()))
+			if !entry.IsDir() || entry.Name()[0] == '.' || fetched[path] {
+				continue
+			}
+			if !strings.Contains(text, "`"+path+"/") && (parent == "." || !strings.Contains(text, "`"+entry.Name()+"`")) {
+				t.Errorf("CONTRIBUTING.md does not name %s", path)
 			}
 		}
 	}
@@ -104,7 +138,7 @@ func compiles(t *testing.T, program string) {
 func realGo(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, pattern := range []string{"*example_test.go", "*/*example_test.go", "middleware/*/example_test.go", "web/chat-demo/*.go"} {
+	for _, pattern := range []string{"*example_test.go", "*/*example_test.go", "*/*/*example_test.go", "web/chat-demo/*.go"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(paths), err)
@@ -342,7 +376,7 @@ var link = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 
 // Links lead to files that exist, and to headings in them.
 func TestLinksLeadSomewhere(t *testing.T) {
-	for _, path := range documents {
+	for _, path := range documents(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, path), -1) {
 			if strings.Contains(m[1], "://") {
 				continue

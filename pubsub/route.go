@@ -9,11 +9,12 @@ import (
 )
 
 // PublishRoute registers a route of the application that publishes what it is
-// called with, for those who have no connection: server.HTTP() reaches it by POST.
-// Its body is JSON, {"topic", "data", "key", "one"}: data is what is published, a
-// string as text; with the same key it is published once, however often the
-// request is repeated; with one it goes to one of the subscribers, as
-// PublishToOne sends it. The answer is {"epoch", "offset"}, or {} with one.
+// called with, for those who have no connection: Server.HTTP of package server
+// reaches it by POST. Its body is JSON, {"topic", "data", "key", "one"}: data is
+// what is published, a string as text; with the same key it is published once,
+// however often the request is repeated; with one it goes to one of the
+// subscribers, as PublishToOne sends it. The answer is {"epoch", "offset"}, or {}
+// with one.
 //
 // Whoever asks has to be allowed to: Authorize is asked for OpPublish, with the
 // client whose identity is that of the request. A hub with a password answers

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -172,6 +174,44 @@ func TestOrigins(t *testing.T) {
 				if got := handshakeAt(t, url, header, a.host).StatusCode; got != want {
 					t.Errorf("host %q, origin %q: status %d, want %d", a.host, a.origin, got, want)
 				}
+			}
+		})
+	}
+}
+
+// Who is refused for a page that should be let in is told which setting does so,
+// in the log and with curl.
+func TestARefusedOriginNamesTheSetting(t *testing.T) {
+	for name, c := range map[string]struct {
+		at           net.Addr
+		host, origin string
+		settings     []string
+	}{
+		"another origin":                {public, "example.org", "https://app.example.org", []string{"server.AllowOrigins"}},
+		"another origin, on loopback":   {loopback, "localhost", "http://localhost:5173", []string{"server.AllowOrigins"}},
+		"a proxy that nobody mentioned": {loopback, "example.org", "https://example.org", []string{"server.TrustedProxies", "server.AllowOrigins"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := server.New()
+			var log bytes.Buffer // written before the answer is
+			s.Handler.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, facing(t, s, c.at), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = c.host
+			r.Header.Set("Origin", c.origin)
+			answer := do(t, r)
+			if answer.status != http.StatusForbidden {
+				t.Fatalf("status %d", answer.status)
+			}
+			for _, setting := range c.settings {
+				if !strings.Contains(answer.body, setting) || !strings.Contains(log.String(), setting) {
+					t.Errorf("%s is not in the body %q, or not in the log %q", setting, answer.body, log.String())
+				}
+			}
+			if !strings.Contains(log.String(), c.origin) {
+				t.Errorf("%s is not in the log %q", c.origin, log.String())
 			}
 		})
 	}

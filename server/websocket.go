@@ -24,30 +24,58 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	arrived := time.Now() // what a client says later is read later, but not always in that order
 	r, address := s.fromProxy(r)
+	if why := s.foreign(r, address != nil); why != "" {
+		s.letOut()
+		s.logRefusal(r, why)
+		http.Error(w, why, http.StatusForbidden)
+		return
+	}
 	limits := s.Handler.Limits()
 	conn, err := ws.Upgrade(w, r, ws.UpgradeOptions{
 		Limits:           limits.WebSocket(),
 		HandshakeTimeout: limits.Handshake,
-		CheckOrigin:      func(r *http.Request) bool { return s.checkOrigin(r, address != nil) },
+		CheckOrigin:      func(*http.Request) bool { return true }, // it is checked
 		Subprotocols:     s.cfg.subprotocols,
 	})
 	if err != nil {
 		s.letOut()
-		s.Handler.Logger().Info("arpc: upgrade refused",
-			"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", err)
+		s.logRefusal(r, err)
 		return
 	}
 	s.serveConn(conn, arpc.Accepted{Request: r, RemoteAddr: address, Arrived: arrived})
 }
 
-// checkOrigin keeps pages of other sites out. A request without Origin is not
-// a browser's and is let in. What a trusted proxy passed on came to a name of the
-// proxy's, on whatever address that reaches us.
+func (s *Server) logRefusal(r *http.Request, why any) {
+	s.Handler.Logger().Info("arpc: upgrade refused",
+		"from", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"), "error", why)
+}
+
+// What is wrong with where a page came from, and the settings that let it in: for
+// the log, and for who asks with curl. Scripts of the page cannot read it.
+const (
+	otherOrigin = "a page of another origin: list it with server.AllowOrigins, or let the proxy in front pass on its Host"
+	otherName   = "a page of another name than localhost, on a loopback address: name the proxy in front with server.TrustedProxies, " +
+		"or list the page with server.AllowOrigins"
+)
+
+// checkOrigin keeps pages of other sites out.
 func (s *Server) checkOrigin(r *http.Request, proxied bool) bool {
-	if r.Header.Get("Origin") == "" || s.listed(r) {
-		return true
+	return s.foreign(r, proxied) == ""
+}
+
+// foreign is why a page may not reach us; empty if it may. A request without
+// Origin is not a browser's and is let in. What a trusted proxy passed on came to
+// a name of the proxy's, on whatever address that reaches us.
+func (s *Server) foreign(r *http.Request, proxied bool) string {
+	switch {
+	case r.Header.Get("Origin") == "" || s.listed(r):
+		return ""
+	case !ws.SameOrigin(r):
+		return otherOrigin
+	case !proxied && rebound(r):
+		return otherName
 	}
-	return ws.SameOrigin(r) && (proxied || !rebound(r))
+	return ""
 }
 
 // listed reports whether a request is of an origin that AllowOrigins names.

@@ -17,6 +17,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"goals":    goalTable,
+	"named":    func(name string, s Section) measured { return measured{s, name} },
 	"table":    table,
 	"versions": versions,
 	"number":   func(v float64) string { return number(v, true) },
@@ -79,6 +80,17 @@ func (r Results) Table(benchmark string) string {
 		fmt.Fprintf(&text, "%s\n\n%s\n", l.Name, table(benchmark, l))
 	}
 	return text.String()
+}
+
+// measured is a section and the benchmark it is of.
+type measured struct {
+	Section
+	benchmark string
+}
+
+// Command takes the figures of a section again, as they were taken.
+func (m measured) Command() string {
+	return fmt.Sprintf("make bench BENCH=%s ROUNDS=%d SECONDS=%v", m.benchmark, m.Rounds, m.Seconds)
 }
 
 // plotsOf are the pictures of a benchmark, in Markdown.

@@ -44,6 +44,18 @@ func TestTableLeavesOutWhatNobodyHas(t *testing.T) {
 	}
 }
 
+func TestThePageSaysHowToTakeTheFiguresAgain(t *testing.T) {
+	for seconds, want := range map[float64]string{1: "3 rounds of 1 s, `make bench BENCH=ws ROUNDS=3 SECONDS=1`.", 0.5: "3 rounds of 0.5 s, `make bench BENCH=ws ROUNDS=3 SECONDS=0.5`."} {
+		text, err := Results{"ws": {Rounds: 3, Seconds: seconds}}.Page()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("not in the page: %s", want)
+		}
+	}
+}
+
 func TestGoalsAreJudgedFromBothSides(t *testing.T) {
 	results := func(of, over float64) Results {
 		return Results{"b": {Loads: []Load{{Name: "l", Contenders: []Contender{

@@ -15,7 +15,8 @@ import (
 
 // An Image is what the last stage of a build leaves.
 type Image struct {
-	Root        string // the folder that stands for its file system
+	Root        string            // the folder that stands for its file system
+	Owners      map[string]string // of what COPY --chown brought, by the path it went to
 	Base        string
 	User        string
 	Exposed     []string
@@ -48,7 +49,7 @@ func (b *Builder) Build(ctx context.Context, stages []Stage) (*Image, error) {
 			return nil, fmt.Errorf("make the folder of stage %s: %w", name, err)
 		}
 		b.roots[name] = root
-		image = &Image{Root: root, Base: s.Base}
+		image = &Image{Root: root, Base: s.Base, Owners: map[string]string{}}
 		run := &stageRun{builder: b, image: image, workdir: "/"}
 		for _, in := range s.Instructions {
 			if err := run.do(ctx, in); err != nil {
@@ -105,8 +106,12 @@ func (s *stageRun) setenv(in Instruction) error {
 }
 
 func (s *stageRun) copy(in Instruction) error {
-	if err := in.onlyFlags("from"); err != nil {
+	if err := in.onlyFlags("from", "chown"); err != nil {
 		return err
+	}
+	owner, owned := in.Flags["chown"]
+	if owned && !numericOwner.MatchString(owner) {
+		return in.errorf("want an owner in numbers: scratch knows no names")
 	}
 	fields := strings.Fields(in.Args)
 	if len(fields) < 2 || strings.ContainsAny(in.Args, `*?["$`) {
@@ -130,8 +135,14 @@ func (s *stageRun) copy(in Instruction) error {
 			return in.errorf("%v", err)
 		}
 	}
+	if owned {
+		s.image.Owners[s.absolute(to)] = owner
+	}
 	return nil
 }
+
+// numericOwner is a user and a group, as COPY --chown takes them.
+var numericOwner = regexp.MustCompile(`^\d+:\d+$`)
 
 // absolutePath finds a path that would leave the stage's folder.
 var absolutePath = regexp.MustCompile(`(^|[\s"'=:,;&|(<>])[/~]`)

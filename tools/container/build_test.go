@@ -48,9 +48,11 @@ ENV GREETING=hello
 COPY a.txt renamed.txt
 COPY a.txt sub/b.txt into/
 COPY . .
+RUN mkdir empty
 RUN cat renamed.txt into/a.txt into/b.txt sub/b.txt > all.txt && printf %s "$GREETING" >> all.txt
 FROM scratch
 COPY --from=build /src /
+COPY --from=build --chown=7:8 /src/empty /owned/
 USER 1000
 EXPOSE 80 81
 HEALTHCHECK --interval=1s CMD ["/probe"]
@@ -62,6 +64,14 @@ CMD ["-x", "1"]
 	}
 	if got, err := os.ReadFile(filepath.Join(image.Root, "all.txt")); string(got) != "aabbhello" {
 		t.Errorf("all.txt holds %q, %v", got, err)
+	}
+	for _, folder := range []string{"empty", "owned"} {
+		if entries, err := os.ReadDir(filepath.Join(image.Root, folder)); err != nil || len(entries) > 0 {
+			t.Errorf("%s holds %v, %v; want an empty folder", folder, entries, err)
+		}
+	}
+	if len(image.Owners) != 1 || image.Owners["/owned"] != "7:8" {
+		t.Errorf("the owners are %v, want 7:8 of /owned", image.Owners)
 	}
 	for _, ignored := range []string{"secret.txt", "sub/gone"} {
 		if _, err := os.Stat(filepath.Join(image.Root, ignored)); err == nil {
@@ -91,7 +101,7 @@ func TestBuildRefuses(t *testing.T) {
 		"its own stage":              "COPY --from=0 /x /x",
 		"a wildcard":                 "COPY *.txt .",
 		"several into one":           "COPY a.txt sub/b.txt c.txt",
-		"an owner":                   "COPY --chown=1:1 a.txt .",
+		"an owner by name":           "COPY --chown=me:us a.txt .",
 		"a variable":                 "ENV A=$B",
 		"the shell form":             "CMD run me",
 		"no health check":            "HEALTHCHECK NONE",

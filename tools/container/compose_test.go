@@ -89,6 +89,22 @@ func TestComposePassesThePassword(t *testing.T) {
 	}
 }
 
+// The container is gone with every new image; what was said must not be.
+func TestComposeKeepsTheData(t *testing.T) {
+	service := loadService(t)
+	at := slices.Index(service.Command, "-data")
+	if at < 0 || at+1 >= len(service.Command) || service.Command[at+1] != "/data" {
+		t.Errorf("the command is %q, want -data /data in it", service.Command)
+	}
+	if len(service.Volumes) != 1 {
+		t.Fatalf("the volumes are %+v, want one", service.Volumes)
+	}
+	volume := service.Volumes[0]
+	if volume.Type != types.VolumeTypeVolume || volume.Source == "" || volume.Target != "/data" || volume.ReadOnly {
+		t.Errorf("the volume is %+v, want a named one at /data", volume)
+	}
+}
+
 func TestComposeGivesNoRights(t *testing.T) {
 	service := loadService(t)
 	if service.Privileged || !service.ReadOnly || len(service.CapAdd) > 0 {

@@ -41,7 +41,8 @@ func NewContext(root string) (*Context, error) {
 }
 
 // copy copies source, a path below the root, to the path to on this machine. Of
-// a folder it copies the contents. A file goes into the folder to when
+// a folder it copies the contents; empty folders only from a stage, because a clean
+// clone has none. A file goes into the folder to when
 // intoFolder is set, else it gets the name to. It fails when nothing is left to
 // copy, and on anything but files and folders.
 func (c *Context) copy(source, to string, intoFolder bool) error {
@@ -64,11 +65,15 @@ func (c *Context) copy(source, to string, intoFolder bool) error {
 			return err
 		case ignored && entry.IsDir() && !c.returnsBelow(p):
 			return filepath.SkipDir
-		case ignored || entry.IsDir():
+		case ignored || entry.IsDir() && c.ignore != nil:
 			return nil
 		}
 		copied++
-		return copyFile(p, filepath.Join(to, strings.TrimPrefix(p, from)))
+		target := filepath.Join(to, strings.TrimPrefix(p, from))
+		if entry.IsDir() {
+			return os.MkdirAll(target, 0o755)
+		}
+		return copyFile(p, target)
 	})
 	if err == nil && copied == 0 {
 		return fmt.Errorf("%s has no file, or .dockerignore leaves none", source)

@@ -35,7 +35,7 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("the command is %q, want %s %s in it", image.Cmd, flag, address)
 		}
 	}
-	program := onlyFile(t, image)
+	program := programIn(t, image)
 	if got := "/" + filepath.Base(program); len(image.Entrypoint) != 1 || image.Entrypoint[0] != got {
 		t.Errorf("the entry point is %q, want %q", image.Entrypoint, got)
 	}
@@ -75,15 +75,22 @@ func buildProject(t *testing.T) *Image {
 	return image
 }
 
-// onlyFile holds the image to one file, the program, and returns its path here.
-func onlyFile(t *testing.T, image *Image) string {
+// programIn holds the image to one file, the program, and the empty folder of its
+// data, which has to be the user's to write to. It returns the program's path here.
+func programIn(t *testing.T, image *Image) string {
 	t.Helper()
-	entries, err := os.ReadDir(image.Root)
+	entries, err := os.ReadDir(image.Root) // by name
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 1 || !entries[0].Type().IsRegular() {
-		t.Fatalf("the image holds %v, want the program alone", entries)
+	if len(entries) != 2 || !entries[0].Type().IsRegular() || !entries[1].IsDir() || entries[1].Name() != "data" {
+		t.Fatalf("the image holds %v, want the program and data", entries)
+	}
+	if data, err := os.ReadDir(filepath.Join(image.Root, "data")); err != nil || len(data) > 0 {
+		t.Errorf("/data holds %v, %v; want nothing", data, err)
+	}
+	if owner := image.Owners["/data"]; owner != image.User {
+		t.Errorf("/data is of %q, want the user %q", owner, image.User)
 	}
 	return filepath.Join(image.Root, entries[0].Name())
 }

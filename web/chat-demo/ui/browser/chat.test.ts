@@ -131,8 +131,11 @@ test("the server's password is asked for, and a wrong one refused", async () => 
   await stage.restart("-password", "sesame");
   const ada = await Person.at(stage.browser, stage.demo.url, "Ada");
 
+  const promise = ada.page.getByText("No account: a name is all it takes.");
+  expect(await promise.isVisible()).toBe(true);
   await ada.join();
   await ada.page.getByText("This server asks for a password.").waitFor();
+  expect(await promise.isVisible()).toBe(false);
   await ada.join("open up");
   await ada.page.getByText("That password is not the one of this server.").waitFor();
   await ada.join("sesame");
@@ -159,20 +162,27 @@ test("who writes too fast is told, and all of it arrives", async () => {
 test("the panel shows the protocol at work", async () => {
   const ada = await joined("Ada");
   await ada.page.getByRole("button", { name: "Under the hood" }).click();
+  const offsets = ada.page.getByRole("heading", { name: "Last offset of each topic" });
+  expect(await offsets.count()).toBe(0);
   await ada.say("hello");
   const frames = ada.page.getByRole("list", { name: "Last frames" });
   await frames.getByText("/chat/say").first().waitFor();
   const topics = ada.page.getByRole("list", { name: "Last offset of each topic" });
   await topics.getByText("chat:room:lobby").waitFor();
-  await ada.page.getByText(/^\d+\.\d ms$/).waitFor();
+  await offsets.waitFor();
+  const roundTrip = ada.page.getByText(/^\d+\.\d ms$/);
+  await roundTrip.waitFor();
 
   await ada.page.getByRole("button", { name: "Break the connection" }).click();
   await ada.banner("You broke the connection.").waitFor();
+  await roundTrip.waitFor({ state: "detached" });
+  await ada.page.locator("#people.stale").getByText("Ada").waitFor();
   await ada.say("while it is broken");
   await ada.heard("while it is broken").getByText("Waiting to be sent").waitFor();
   await ada.page.getByRole("button", { name: "Mend it" }).click();
   await ada.sent("while it is broken").waitFor();
   await ada.page.getByText(/^no\. \d+, open$/).waitFor();
+  await ada.page.locator("#people:not(.stale)").getByText("Ada").waitFor();
   expect(await ada.texts()).toEqual(["hello", "while it is broken"]);
 });
 

@@ -39,6 +39,8 @@ const { outputFiles } = await build({
   // Fonts are served beside the style sheet, under the names copied above.
   external: ["/*.woff2"],
   logLevel: "warning",
+  // What entries of arpc-js share is imported for its own sake too, which it says it has none of.
+  logOverride: { "ignored-bare-import": "silent" },
   write: false,
 });
 

@@ -185,6 +185,12 @@ export function type(room: Room, typist: Typist): Room {
   return { ...room, typing: [...others, typist] };
 }
 
+/** Notes who is in the room; who is not there does not type there. */
+export function gather(room: Room, people: readonly Person[]): Room {
+  const here = new Set(people.map(({ author }) => author));
+  return { ...room, people, typing: room.typing.filter(({ author }) => here.has(author)) };
+}
+
 /** Forgets what is over by now; the same room if nothing is. */
 export function expire(room: Room, now: number): Room {
   const typing = room.typing.filter(({ until }) => until > now);

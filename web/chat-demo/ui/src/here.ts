@@ -1,5 +1,6 @@
 /** Who is in the room on screen, and who is typing there: what passes, and is not kept. */
 
+import type { Message } from "arpc-js";
 import type { Connection, Member, Subscription } from "./connection.ts";
 import { TOLD_FOR, TYPING_FOR } from "./conversation.ts";
 import { type Person, parsePerson } from "./publication.ts";
@@ -16,6 +17,8 @@ export class Here {
   #room = "";
   #subscription: Subscription | undefined;
   #toldAt = 0;
+  /** The least that anything the server dated seemed to be old, by our clock. */
+  #least = Number.POSITIVE_INFINITY;
 
   constructor(connection: Connection, store: Store) {
     this.#connection = connection;
@@ -34,7 +37,7 @@ export class Here {
     this.#toldAt = 0;
     const subscription = this.#connection.subscribe(
       hereTopicOf(room),
-      ({ data }) => this.#onTyping(room, data),
+      (message) => this.#onTyping(room, message),
       { presence: { info: { author, name } } },
     );
     subscription.on("members", (members) => this.#onMembers(room, members));
@@ -59,17 +62,29 @@ export class Here {
     }
   }
 
-  #onTyping(room: string, data: unknown): void {
+  #onTyping(room: string, { data, time }: Message): void {
     const person = parsePerson(data);
-    if (person !== undefined) {
-      const until = Date.now() + TYPING_FOR;
-      this.#store.dispatch({ type: "typed", room, ...person, until });
+    const rest = TYPING_FOR - this.#ageOf(time);
+    // Who comes back online is told what passed meanwhile, too.
+    if (person !== undefined && rest > 0) {
+      this.#store.dispatch({ type: "typed", room, ...person, until: Date.now() + rest });
     }
+  }
+
+  // How long ago the server dated something, in milliseconds. Its clock and ours may be hours
+  // apart: what has come to us fastest so far, our own arrival mostly, counts as just now.
+  #ageOf(time: number): number {
+    const apart = performance.now() - time;
+    this.#least = Math.min(this.#least, apart);
+    return apart - this.#least;
   }
 
   #onMembers(room: string, members: readonly Member[]): void {
     if (room !== this.#room) {
       return;
+    }
+    for (const { since } of members) {
+      this.#ageOf(since);
     }
     const before = this.#store.state.rooms.get(room)?.people ?? [];
     const people = peopleOf(members);

@@ -234,7 +234,7 @@ function happen(
       return isLooking(state, event.room) ? conversation.look(longer) : longer;
     }
     case "people":
-      return { ...room, people: event.people };
+      return conversation.gather(room, event.people);
     case "change": {
       const { author, name, came, until } = event;
       return author === state.author ? room : { ...room, change: { author, name, came, until } };

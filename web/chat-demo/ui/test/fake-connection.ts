@@ -108,8 +108,8 @@ export class FakeConnection implements Connection {
     this.topics.get(topic)?.listeners.state?.("closed", error);
   }
 
-  deliver(topic: string, data: unknown, offset: number, epoch = "e1"): void {
-    this.topics.get(topic)?.handler({ topic, data, offset, epoch, time: 2000 });
+  deliver(topic: string, data: unknown, offset: number, { epoch = "e1", time = 2000 } = {}): void {
+    this.topics.get(topic)?.handler({ topic, data, offset, epoch, time });
   }
 
   /** The calls of a method that were made, oldest first. */

@@ -1,5 +1,6 @@
 import { ArpcError } from "arpc-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { TYPING_FOR } from "../src/conversation.ts";
 import { Session } from "../src/session.ts";
 import { currentRoom } from "../src/state.ts";
 import { createStore, type Store } from "../src/store.ts";
@@ -240,7 +241,7 @@ describe("what was said before", () => {
   test("of another epoch is not mixed in", async () => {
     start();
     await enter();
-    connection.deliver(LOBBY, { id: "now", author: "g", name: "G", text: "x" }, 5, "e1");
+    connection.deliver(LOBBY, { id: "now", author: "g", name: "G", text: "x" }, 5);
     connection.pages[0]?.resolve({ epoch: "e1", from: 1, last: 5, more: true, messages: [] });
     await settled();
     store.dispatch({ type: "past", room: "lobby", past: "wanted" });
@@ -320,6 +321,25 @@ describe("what the others do", () => {
     expect(currentRoom(store.state).past).not.toBe("cut");
     connection.topics.get(LOBBY)?.listeners.gap?.({ epoch: "e2" });
     expect(currentRoom(store.state).past).toBe("cut");
+  });
+
+  test("is told for as long as it is new, whatever our clock says", async () => {
+    start();
+    await enter();
+    const arrived = 1_000_000;
+    const joined = member("ada", "Ada", arrived);
+    connection.topics.get(HERE)?.listeners.members?.([joined, member("grace")]);
+    const type = (time: number) =>
+      connection.deliver(HERE, { author: "grace", name: "Grace" }, 1, { time });
+    const typing = () => currentRoom(store.state).typing.map(({ until }) => until - Date.now());
+
+    await vi.advanceTimersByTimeAsync(10_000);
+    type(arrived + 5000);
+    expect(typing()).toEqual([]);
+    type(arrived + 6000);
+    expect(typing()).toEqual([TYPING_FOR - 4000]);
+    type(arrived + 10_000);
+    expect(typing()).toEqual([TYPING_FOR]);
   });
 
   test("hears of our typing now and then", async () => {

@@ -207,6 +207,19 @@ describe("who types, comes and goes", () => {
     expect(isClockNeeded(state)).toBe(false);
   });
 
+  test("whoever leaves does not type on", () => {
+    const ada = { author: "ada", name: "Ada" };
+    const grace = { author: "grace", name: "Grace" };
+    const bob = { author: "bob", name: "Bob" };
+    happens(
+      { type: "people", room: "lobby", people: [ada, grace, bob] },
+      { type: "typed", room: "lobby", ...grace, until: 100 },
+      { type: "typed", room: "lobby", ...bob, until: 100 },
+      { type: "people", room: "lobby", people: [ada, bob] },
+    );
+    expect(currentRoom(state).typing).toEqual([{ ...bob, until: 100 }]);
+  });
+
   test("whoever says something has finished typing it", () => {
     happens({ type: "typed", room: "lobby", author: "grace", name: "Grace", until: 100 });
     hear("lobby", heard("a", 1));

@@ -18,6 +18,7 @@ export function createJoin(actions: Pick<Actions, "join">, remembered: string): 
   const password = byId("password", HTMLInputElement);
   const passwordField = byId("password-field", HTMLElement);
   const error = byId("join-error", HTMLElement);
+  const ease = byId("join-ease", HTMLElement);
   const room = byId("join-room", HTMLElement);
   let access: Access = "granted";
 
@@ -46,6 +47,7 @@ export function createJoin(actions: Pick<Actions, "join">, remembered: string): 
     setText(error, EXPLANATIONS[access]);
     if (access !== "granted") {
       passwordField.hidden = false;
+      ease.hidden = true;
       password.select();
       password.focus();
     }

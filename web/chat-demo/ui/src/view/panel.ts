@@ -82,10 +82,7 @@ function createFigures(meter: Meter): Render {
   return ({ link }) => {
     const reading = meter.read(performance.now());
     setText(connection, `no. ${reading.connections}, ${link.status}`);
-    setText(
-      roundTrip,
-      reading.roundTrip === undefined ? "–" : `${reading.roundTrip.toFixed(1)} ms`,
-    );
+    setText(roundTrip, link.status === "open" ? timeOf(reading.roundTrip) : "–");
     for (const direction of ["in", "out"] as const) {
       const rate = reading.perSecond[direction].toFixed(1);
       setText(figures[direction], `${rate}/s, ${sizeOf(reading.bytes[direction])}`);
@@ -114,6 +111,7 @@ function createFrame({ direction, command, method, seq, size, body }: FrameNote)
 }
 
 function createPlaces(): Render {
+  const title = byId("places-title", HTMLElement);
   interface Entry {
     readonly topic: string;
     readonly place: Place;
@@ -143,6 +141,7 @@ function createPlaces(): Render {
       }
     }
     renderRows(entries);
+    title.hidden = entries.length === 0;
   };
 }
 
@@ -153,6 +152,10 @@ function createBreak(actions: Pick<Actions, "cut">): Render {
     button.ariaPressed = String(cut);
     setText(button, cut ? "Mend the connection" : "Break the connection");
   };
+}
+
+function timeOf(milliseconds: number | undefined): string {
+  return milliseconds === undefined ? "–" : `${milliseconds.toFixed(1)} ms`;
 }
 
 function sizeOf(bytes: number): string {

@@ -14,8 +14,9 @@ interface Entry extends Person {
 /** The list of people. */
 export function createPeople(): Render {
   const title = byId("people-title", HTMLElement);
+  const list = byId("people", HTMLElement);
   const hint = byId("people-empty", HTMLElement);
-  const renderPeople = renderList<Entry>(byId("people", HTMLElement), {
+  const renderPeople = renderList<Entry>(list, {
     key: ({ author, name }) => `${author} ${name}`,
     create: createPerson,
     update: () => {},
@@ -29,6 +30,8 @@ export function createPeople(): Render {
     }));
     people.sort((a, b) => Number(b.own) - Number(a.own) || a.name.localeCompare(b.name));
     renderPeople(people);
+    // Offline nobody tells us who comes and goes.
+    list.classList.toggle("stale", state.link.status !== "open");
     setText(title, people.length > 1 ? `In this room: ${people.length}` : "In this room");
     hint.hidden = people.length > 1;
   };
