@@ -95,8 +95,11 @@ func (d *httpDoor) admit(r *http.Request, proxied bool) (method string, refused 
 	if r.Method != http.MethodPost {
 		return refuse(http.StatusMethodNotAllowed, arpc.CodeUnimplemented, "only POST calls a method")
 	}
-	if !d.server.checkOrigin(r, proxied) || !d.server.listed(r) && d.cross.Check(r) != nil {
-		return refuse(http.StatusForbidden, arpc.CodePermissionDenied, "not from this origin")
+	if why := d.server.foreign(r, proxied); why != "" {
+		return refuse(http.StatusForbidden, arpc.CodePermissionDenied, "%s", why)
+	}
+	if !d.server.listed(r) && d.cross.Check(r) != nil {
+		return refuse(http.StatusForbidden, arpc.CodePermissionDenied, otherOrigin)
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return refuse(http.StatusUnsupportedMediaType, arpc.CodeInvalidArgument, "the content type must be application/json")

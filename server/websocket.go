@@ -58,11 +58,6 @@ const (
 		"or list the page with server.AllowOrigins"
 )
 
-// checkOrigin keeps pages of other sites out.
-func (s *Server) checkOrigin(r *http.Request, proxied bool) bool {
-	return s.foreign(r, proxied) == ""
-}
-
 // foreign is why a page may not reach us; empty if it may. A request without
 // Origin is not a browser's and is let in. What a trusted proxy passed on came to
 // a name of the proxy's, on whatever address that reaches us.
