@@ -2,14 +2,11 @@
 // 10 outstanding on one loopback connection, alternating rounds in one run, each server a process of
 // its own. And frames per second encoded and decoded. It measures the built package: npm run build,
 // npm ci in bench/socketio of the root, then node bench/calls.mjs [rounds] [seconds]
-import { execFileSync, fork, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { serve } from "./server.mjs";
 
 const { WebSocket } = createRequire(import.meta.url)("ws");
 const fromSocketIo = createRequire(
@@ -21,21 +18,7 @@ const request = { text: "x".repeat(64) };
 
 /** Starts what echoes, for each contender; resolves with its port and with what ends it. */
 const servers = {
-  /** The Go server of the tests. */
-  async arpc() {
-    const folder = mkdtempSync(join(tmpdir(), "arpc-js-bench-"));
-    const program = join(folder, "serve");
-    const root = fileURLToPath(new URL("../../..", import.meta.url));
-    execFileSync("go", ["build", "-o", program, "./internal/scenarios/serve"], { cwd: root });
-    const child = spawn(program, [folder], { stdio: ["pipe", "pipe", "inherit"] });
-    const [address] = await once(createInterface(child.stdout), "line");
-    const stop = async () => {
-      child.stdin.end();
-      await once(child, "exit");
-      rmSync(folder, { recursive: true });
-    };
-    return { port: new URL(address).port, stop };
-  },
+  arpc: serve,
   /** This program, in another process. */
   async socketio() {
     const child = fork(fileURLToPath(import.meta.url));

@@ -1,34 +1,15 @@
 // What a session costs: CPU of a client a call, user and system, with one and without. 8 connections
 // of 10 callers on loopback, alternating rounds, each in a process of its own. It measures the built
 // package: npm run build, then node bench/session.mjs [rounds] [seconds]
-import { execFileSync, fork, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { serve } from "./server.mjs";
 
 const CONNECTIONS = 8;
 const CALLERS = 10;
 const body = new Uint8Array(64);
-
-/** Starts the Go server of the tests; resolves with its address and with what ends it. */
-async function serve() {
-  const folder = mkdtempSync(join(tmpdir(), "arpc-js-bench-"));
-  const program = join(folder, "serve");
-  const root = fileURLToPath(new URL("../../..", import.meta.url));
-  execFileSync("go", ["build", "-o", program, "./internal/scenarios/serve"], { cwd: root });
-  const child = spawn(program, [folder], { stdio: ["pipe", "pipe", "inherit"] });
-  const [address] = await once(createInterface(child.stdout), "line");
-  const stop = async () => {
-    child.stdin.end();
-    await once(child, "exit");
-    rmSync(folder, { recursive: true });
-  };
-  return { port: new URL(address).port, stop };
-}
 
 /** Calls for so long; resolves with the microseconds of CPU that a call took. */
 async function call(port, session, ms) {
