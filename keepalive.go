@@ -74,10 +74,14 @@ func (k *keepalive) tick() {
 	if k.stopped {
 		return
 	}
-	next, ping, err := k.lookLocked(time.Since(epoch) - k.began)
+	at := time.Since(epoch) - k.began
+	next, ping, err := k.lookLocked(at)
 	if err != nil {
-		go k.conn.shut(err)
+		go k.conn.shut(err) // at its end those are told who were not yet
 		return
+	}
+	if s := k.conn.session(); k.silentLocked(s, at) {
+		go s.introduce()
 	}
 	if ping {
 		go k.ping()
@@ -89,9 +93,6 @@ func (k *keepalive) tick() {
 // over.
 func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool, err error) {
 	s := k.conn.session()
-	if s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !k.conn.greeted.Load() && !s.introduced.Load() {
-		go s.introduce()
-	}
 	if s.client.accepted() && (k.frames.Load() == 0 || !k.conn.admitted.Load()) {
 		return k.awaitFirstLocked(at)
 	}
@@ -108,6 +109,11 @@ func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool,
 		k.pinged = at
 	}
 	return min(k.every/ticksPerPing, dead-quiet, valid, k.confirmLocked(s)), ping, nil
+}
+
+// silentLocked says that nobody was told yet of a peer, and that it is time.
+func (k *keepalive) silentLocked(s *session, at time.Duration) bool {
+	return s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !k.conn.greeted.Load() && !s.introduced.Load()
 }
 
 // confirmLocked confirms what came until a while ago, when nothing came since, and

@@ -97,8 +97,12 @@ async function visit(page: Page, path: string): Promise<void> {
   await holds(page, `client.state === "open"`);
 }
 
+/**
+ * Waits longer than a silent peer is believed to live: what was on its way when the network went is
+ * a sign of life, after which the page finds out no sooner.
+ */
 async function holds(page: Page, condition: string): Promise<void> {
-  await page.waitForFunction(condition);
+  await page.waitForFunction(condition, undefined, { timeout: 90_000 });
 }
 
 /** Has the page listen to a story of so many parts. */
