@@ -40,6 +40,9 @@ func (s *socket) over(conn net.Conn) {
 
 // Read reads what was read ahead, or from the network.
 func (s *socket) Read(p []byte) (int, error) {
+	if s.inMessage && s.raw-s.payload > maxOverhead {
+		return 0, &CloseError{Code: ClosePolicy, Reason: "too many fragments"}
+	}
 	if n := s.ahead.take(p); n > 0 {
 		s.raw += n
 		return n, nil
@@ -48,9 +51,6 @@ func (s *socket) Read(p []byte) (int, error) {
 		s.beforeRead()
 	}
 	if s.inMessage {
-		if s.raw-s.payload > maxOverhead {
-			return 0, &CloseError{Code: ClosePolicy, Reason: "too many fragments"}
-		}
 		if err := s.arm(); err != nil {
 			return 0, err
 		}
