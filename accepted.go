@@ -46,7 +46,7 @@ func (h *Handler) ServeConn(nc net.Conn, a Accepted) *Client {
 	if a.Codec != nil {
 		cn.session().codec = a.Codec
 	}
-	c.state, c.current = StateOpen, cn
+	c.setState(StateOpen, cn, nil) // which no hook tells of yet
 	if cn.admitted.Load() && (c.detached || !cn.limits.lasts()) {
 		cn.introduce() // before anything is read: who has an answer gets broadcasts too
 	}
@@ -62,7 +62,7 @@ func (c *Client) admit() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == StateClosed { // meanwhile
+	if c.isLocked(StateClosed) { // meanwhile
 		return
 	}
 	c.told = true
@@ -74,7 +74,7 @@ func (c *Client) admit() {
 func (c *Client) speak() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.quiet && c.state == StateOpen {
+	if c.quiet && c.isLocked(StateOpen) {
 		c.hook(func() { c.Handler.runStateChanged(c, StateOpen, nil) })
 	}
 	c.quiet = false

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const (
 	StateClosed     State = "closed"
 )
 
+// states are all of them, so that a client has its own in a byte.
+var states = [...]State{StateConnecting, StateOpen, StateWaiting, StateClosed}
+
 // Client is one peer, as the application holds it: on the side that dialed, where
 // it outlives its connections, and on the side that accepted. Both can call,
 // notify and be called. All methods are safe for concurrent use.
@@ -45,6 +49,7 @@ type Client struct {
 	request  *http.Request // the upgrade request, on accepted WebSockets
 	remote   net.Addr      // who the peer is, where the socket does not tell
 	detached bool          // the peer only asks: nothing can be sent to it
+	state    byte          // guarded by mu: where in states it stands
 	quiet    bool          // guarded by mu: nobody knows of it yet, no hook tells of its state
 	told     bool          // guarded by mu, of an accepted client: the connected hooks run, or ran
 	dialer   *redialer     // nil on accepted clients
@@ -55,18 +60,17 @@ type Client struct {
 	current        *conn         // nil while there is no connection
 	parked         *session      // whose connection was lost, and that the next may take up
 	changed        chan struct{} // closed when state or connection change; nil if nobody waits
-	state          State
-	err            error // why the last connection ended
+	err            error         // why the last connection ended
 	values         map[any]any
 	identity       *Identity
-	onDisconnected []func(*Client)
-	done           signal // nothing runs any more
+	onDisconnected func(*Client) // nil if nobody asked
+	done           signal        // nothing runs any more
 
 	hooks hookQueue
 }
 
 func newClient(h *Handler) *Client {
-	return &Client{Handler: h, state: StateConnecting}
+	return &Client{Handler: h}
 }
 
 func (c *Client) accepted() bool { return c.dialer == nil }
@@ -83,10 +87,10 @@ func (c *Client) hook(f func()) {
 func (c *Client) setState(s State, cn *conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == StateClosed {
+	if c.isLocked(StateClosed) {
 		return
 	}
-	c.state, c.current = s, cn
+	c.state, c.current = byte(slices.Index(states[:], s)), cn
 	if cn != nil {
 		c.parked = nil
 	}
@@ -102,11 +106,13 @@ func (c *Client) setState(s State, cn *conn, err error) {
 	}
 }
 
+func (c *Client) isLocked(s State) bool { return states[c.state] == s }
+
 // State returns where the client stands.
 func (c *Client) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	return states[c.state]
 }
 
 // Err is why the last connection ended; nil before one did.
@@ -121,7 +127,8 @@ func (c *Client) Err() error {
 func (c *Client) Done() <-chan struct{} { return c.done.wait() }
 
 // Request is the HTTP request that a WebSocket began with, on the accepting
-// side; nil elsewhere.
+// side; nil elsewhere. Package server drops the headers that only the handshake
+// needed, and net/http ends its context with the handshake: its values remain.
 func (c *Client) Request() *http.Request { return c.request }
 
 // RemoteAddr is the address of the peer, nil while there is no connection.
@@ -179,7 +186,13 @@ func (c *Client) Delete(key any) {
 func (c *Client) OnDisconnected(f func(*Client)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.onDisconnected = with(c.onDisconnected, f)
+	before := c.onDisconnected
+	c.onDisconnected = func(c *Client) {
+		if before != nil {
+			before(c)
+		}
+		c.Handler.protect("disconnected hook", func() { f(c) })
+	}
 }
 
 // ended sees to it that the disconnected hooks run.
@@ -189,8 +202,8 @@ func (c *Client) ended(err error) {
 		c.mu.Lock()
 		own := c.onDisconnected
 		c.mu.Unlock()
-		for _, f := range own {
-			c.Handler.protect("disconnected hook", func() { f(c) })
+		if own != nil {
+			own(c)
 		}
 	})
 }

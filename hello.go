@@ -178,7 +178,7 @@ func (c *conn) welcomeFrame(as *session, f *wire.Frame, agreed capability, answe
 	if err == nil {
 		h := protocolAnswer(f)
 		h.Flags = h.Flags.WithKind(wire.Value)
-		frame, err = as.encoded(nil, h, methodHello, body, sendOptions{})
+		frame, err = as.encoded(make([]byte, 0, wire.HeaderLen+len(methodHello)+len(body)), h, methodHello, body, sendOptions{})
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("answer hello: %w", err)

@@ -7,19 +7,17 @@ import "sync"
 // any. So a hook may call the peer, or take its time, and nothing of the
 // connection waits for it.
 type hookQueue struct {
-	mu      sync.Mutex
-	queue   []func()
-	running bool
+	mu    sync.Mutex
+	queue []func() // nil while no goroutine runs them
 }
 
 func (q *hookQueue) add(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.queue = append(q.queue, f)
-	if !q.running {
-		q.running = true
+	if q.queue == nil {
 		go q.run()
 	}
+	q.queue = append(q.queue, f)
 }
 
 func (q *hookQueue) run() {
@@ -32,7 +30,7 @@ func (q *hookQueue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.queue) == 0 {
-		q.queue, q.running = nil, false
+		q.queue = nil
 		return nil
 	}
 	f := q.queue[0]

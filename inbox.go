@@ -14,11 +14,11 @@ type inbox struct {
 	session *session
 
 	mu       sync.Mutex
-	running  int                              // requests in handlers, Ordered ones not counted
+	running  int32                            // requests in handlers, Ordered ones not counted
+	queued   int32                            // frames in waiting and ordered
+	bytes    int                              // and their bodies
 	waiting  []*Context                       // requests beyond the bound of running ones
 	ordered  []*Context                       // notifies and Ordered requests
-	queued   int                              // frames in waiting and ordered
-	bytes    int                              // and their bodies
 	active   map[uint64]*Context              // requests that can be canceled, by seq
 	loose    map[uint64]weak.Pointer[Context] // and those whose handler returned without an answer
 	changed  chan struct{}                    // closed when a reader that waits has to look again; nil if it does not wait
@@ -80,7 +80,7 @@ func (in *inbox) admit(ctx *Context, mode Mode, from *conn) (refusal *Error, wor
 
 // awaitsPeer reports whether anything of ours waits for a frame of the peer.
 func (in *inbox) awaitsPeer() bool {
-	return in.session.client.pending.count() > 0 || in.session.streams.waiting.Load() > 0
+	return in.session.client.pending.count() > 0 || in.session.awaiting.Load() > 0
 }
 
 // pauseLocked waits until the queue shrinks or something is awaited. What the
@@ -139,11 +139,11 @@ func (in *inbox) lookAgainLocked() {
 // mayRunLocked reports whether one more request may run now. Who makes it true
 // again calls resume, which waits for mu: nothing is queued in between unseen.
 func (in *inbox) mayRunLocked() bool {
-	return in.running < in.bound() && !in.session.full()
+	return int(in.running) < in.bound() && !in.session.full()
 }
 
 func (in *inbox) overfullLocked() bool {
-	return in.queued >= in.session.limits.QueueFrames || in.bytes >= in.session.limits.QueueBytes
+	return int(in.queued) >= in.session.limits.QueueFrames || in.bytes >= in.session.limits.QueueBytes
 }
 
 func (in *inbox) enqueueLocked(queue *[]*Context, ctx *Context) {
@@ -315,7 +315,7 @@ func (in *inbox) rest() {
 func (in *inbox) open() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.running + in.queued
+	return int(in.running + in.queued)
 }
 
 // isPaused reports whether the reader waits for the queue, so that silence is ours.

@@ -61,11 +61,15 @@ type pending struct {
 	mu    sync.Mutex
 	slots []*slot
 	free  []*slot
-	calls atomic.Int64
-	limit int           // how many the peer wants at once, zero if it did not say
+	calls atomic.Int32
+	limit int32         // how many the peer wants at once, zero if it did not say
 	fewer chan struct{} // closed when there are fewer calls; nil if nobody waits
+	alarm *alarm        // calls expire; nil before one could
+}
 
-	alarm *time.Timer   // calls expire; nil before one could
+// alarm is the timer of all calls that wait.
+type alarm struct {
+	timer *time.Timer
 	rings time.Duration // when it does, after epoch; zero if it does not
 }
 
@@ -85,7 +89,7 @@ type slot struct {
 func (p *pending) setLimit(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limit = min(max(n, 0), 1<<slotBits)
+	p.limit = int32(min(max(n, 0), 1<<slotBits))
 }
 
 // add makes a place for a call. It fails when 2^16 calls wait, and with errHeld,
@@ -95,7 +99,7 @@ func (p *pending) setLimit(n int) {
 func (p *pending) add(extra int, of any) (*slot, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.limit > 0 && p.calls.Load() >= int64(p.limit)+int64(extra) {
+	if p.limit > 0 && p.count() >= int(p.limit)+extra {
 		return nil, p.fewerLocked(), errHeld
 	}
 	s, err := p.addLocked(of)
@@ -198,8 +202,8 @@ func (p *pending) fail(lost error, left uint64, of any) {
 		}
 	}
 	if p.alarm != nil && !alarming {
-		p.alarm.Stop()
-		p.rings = 0
+		p.alarm.timer.Stop()
+		p.alarm.rings = 0
 	}
 }
 
@@ -217,18 +221,18 @@ func (p *pending) expireAt(s *slot, deadline time.Time) {
 		return
 	}
 	s.deadline = deadline
-	if at := deadline.Sub(epoch); p.rings == 0 || at < p.rings {
+	if at := deadline.Sub(epoch); p.alarm == nil || p.alarm.rings == 0 || at < p.alarm.rings {
 		p.ringLocked(at, time.Until(deadline))
 	}
 }
 
 func (p *pending) ringLocked(at, in time.Duration) {
-	p.rings = at
 	if p.alarm == nil {
-		p.alarm = time.AfterFunc(in, p.expire)
+		p.alarm = &alarm{time.AfterFunc(in, p.expire), at}
 		return
 	}
-	p.alarm.Reset(in)
+	p.alarm.rings = at
+	p.alarm.timer.Reset(in)
 }
 
 // expire ends the calls whose time is over.
@@ -247,7 +251,7 @@ func (p *pending) expire() {
 			next = s.deadline
 		}
 	}
-	p.rings = 0
+	p.alarm.rings = 0
 	if !next.IsZero() {
 		p.ringLocked(next.Sub(epoch), max(restAfterAlarm, next.Sub(now)))
 	}

@@ -27,7 +27,8 @@ type session struct {
 	coding     *coding                 // nil where there are no coders
 	inbox      inbox
 	streams    streams
-	unanswered atomic.Int64  // requests of the peer without an answer
+	unanswered atomic.Int32  // requests of the peer without an answer
+	awaiting   atomic.Int32  // readers and writers of streams that wait for the peer
 	kinds      atomic.Bool   // the peer sends the kind of its bodies, so it reads ours
 	agreed     atomic.Uint32 // capabilities, once hello was answered
 	peerBody   atomic.Int32  // largest body the peer takes, 0 if it did not say

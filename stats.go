@@ -78,7 +78,7 @@ func (c *Client) Stats() Stats {
 func (in *inbox) backlog() (frames, bytes int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.queued, in.bytes
+	return int(in.queued), in.bytes
 }
 
 func (o *outbox) backlog() (frames, bytes int) {

@@ -287,8 +287,8 @@ func (s *Stream) wait(ctx context.Context, changed <-chan struct{}) bool {
 	on := s.session
 	s.mu.Unlock()
 	if on != nil {
-		on.streams.waiting.Add(1)
-		defer on.streams.waiting.Add(-1)
+		on.awaiting.Add(1)
+		defer on.awaiting.Add(-1)
 		on.inbox.waitBegan()
 	}
 	select {

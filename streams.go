@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed-fbfaa03e/arpc/wire"
 )
@@ -26,12 +25,11 @@ type streams struct {
 	ours   map[uint64]*Stream
 	theirs map[uint64]*Stream
 	nextID uint64
-	window int     // credit that our streams begin with, from hello
 	recent *recent // ids of theirs that are over; nil if none is
-	ended  error
+	ended  *Error  // why none can be opened any more
 
-	running int          // handlers of theirs that have not returned
-	waiting atomic.Int64 // readers and writers of streams that wait for the peer
+	window  int32 // credit that our streams begin with, from hello
+	running int32 // handlers of theirs that have not returned
 }
 
 // open gives a stream of ours its id.
@@ -39,7 +37,7 @@ func (t *streams) open(s *Stream) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended != nil {
-		return ErrDisconnected.withSent(false, t.ended)
+		return t.ended
 	}
 	if t.ours == nil {
 		t.ours = map[uint64]*Stream{}
@@ -48,7 +46,7 @@ func (t *streams) open(s *Stream) error {
 	t.ours[t.nextID] = s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.session, s.id, s.credit, s.allowed = t.session, t.nextID, t.window, t.session.limits.Window
+	s.session, s.id, s.credit, s.allowed = t.session, t.nextID, int(t.window), t.session.limits.Window
 	return nil
 }
 
@@ -63,10 +61,10 @@ func (t *streams) setWindow(n int) {
 	n = max(0, min(n, maxCredit))
 	for _, all := range []map[uint64]*Stream{t.ours, t.theirs} {
 		for _, s := range all {
-			s.addCredit(n - t.window)
+			s.addCredit(n - int(t.window))
 		}
 	}
-	t.window = n
+	t.window = int32(n)
 }
 
 // used says that we opened a stream.
@@ -161,13 +159,13 @@ func (t *streams) accept(f *wire.Frame) (*Stream, error) {
 	case handle == nil:
 		t.rememberLocked(f.Seq)
 		return nil, ErrMethodNotFound
-	case t.running >= c.limits.Streams: // a stream that was canceled counts as long as its handler runs
+	case int(t.running) >= c.limits.Streams: // a stream that was canceled counts as long as its handler runs
 		t.rememberLocked(f.Seq)
 		return nil, Errorf(CodeResourceExhausted, "%d streams are open, limit %d", t.running, c.limits.Streams)
 	}
 	t.running++
 	s := newStream(c.context(), c.client, string(f.Method), false)
-	s.session, s.id, s.credit, s.allowed = c, f.Seq, t.window, c.limits.Window
+	s.session, s.id, s.credit, s.allowed = c, f.Seq, int(t.window), c.limits.Window
 	if t.theirs == nil {
 		t.theirs = map[uint64]*Stream{}
 	}
@@ -186,7 +184,7 @@ func (t *streams) served() {
 // close ends all streams: the session is over.
 func (t *streams) close(cause error) {
 	t.mu.Lock()
-	t.ended = cause
+	t.ended = ErrDisconnected.withSent(false, cause)
 	all := make([]*Stream, 0, len(t.ours)+len(t.theirs))
 	for _, s := range t.ours {
 		all = append(all, s)

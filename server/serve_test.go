@@ -285,6 +285,9 @@ func TestWhatServersSeeOfARequest(t *testing.T) {
 			one := seen{remote: ctx.Client.RemoteAddr().String()}
 			if r := ctx.Client.Request(); r != nil {
 				one.path, one.query, one.agent = r.URL.Path, r.URL.Query().Get("room"), r.UserAgent()
+				if r.Header.Get("Sec-WebSocket-Key") != "" || r.Header.Get("Upgrade") != "" {
+					t.Errorf("headers of the handshake are kept: %v", r.Header)
+				}
 				if c, err := r.Cookie("session"); err == nil {
 					one.cookie = c.Value
 				}

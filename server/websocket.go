@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,23 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		s.logRefusal(r, err)
 		return
 	}
-	s.serveConn(conn, arpc.Accepted{Request: r, RemoteAddr: address, Arrived: arrived})
+	s.serveConn(conn, arpc.Accepted{Request: shaken(r), RemoteAddr: address, Arrived: arrived})
+}
+
+// ofHandshake are the headers that only the handshake needed.
+var ofHandshake = []string{"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions"}
+
+// shaken is a request as its connection keeps it, which may be as long as a server
+// runs. Values are copied because one array holds those of all headers.
+func shaken(r *http.Request) *http.Request {
+	kept := *r
+	kept.Header = make(http.Header, len(r.Header))
+	for name, values := range r.Header {
+		if !slices.Contains(ofHandshake, name) {
+			kept.Header[name] = slices.Clone(values)
+		}
+	}
+	return &kept
 }
 
 func (s *Server) logRefusal(r *http.Request, why any) {
