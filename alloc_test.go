@@ -4,6 +4,7 @@ package arpc_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
@@ -25,7 +26,7 @@ func TestAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	body, value := any([]byte("0123456789")), any(note{"typed"})
+	body, value, long := any([]byte("0123456789")), any(note{"typed"}), any(note{strings.Repeat("typed", 200)})
 	for _, c := range []struct {
 		name    string
 		ceiling float64
@@ -43,6 +44,10 @@ func TestAllocations(t *testing.T) {
 		{"typed, as it comes", 6, "Context with its body, request, its text, reply as an any; answer and its text", func() error {
 			var back note
 			return near.CallWith(ctx, "/typed", value, &back)
+		}},
+		{"typed, 1 KiB", 6, "the same: the body is lent", func() error {
+			var back note
+			return near.CallWith(ctx, "/typed", long, &back)
 		}},
 		{"notify", 2, "Context, and the queue of what is in order", func() error {
 			err := near.NotifyWith(ctx, "/note", value)

@@ -29,13 +29,15 @@ type Context struct {
 	route   *route
 	method  string
 	body    []byte
+	loan    *loan // what body is in; nil if it is the Context's for good
 	seq     uint64
 	cmd     wire.Cmd
 	flags   wire.Flags
+	inline  bool   // its handler runs on the reading goroutine
 	turn    uint32 // of the session, when the message came
 
-	inline   bool  // its handler runs on the reading goroutine
-	index    int32 // of the chain; the handler at it runs or ran
+	index    int32        // of the chain; the handler at it runs or ran
+	holds    atomic.Int32 // of the loan; when nobody has one it is given back
 	answered atomic.Bool
 	canceled atomic.Bool             // the caller gave up
 	watchers atomic.Pointer[watcher] // of the answer
@@ -61,11 +63,17 @@ func (ctx *Context) rareLocked() *rare {
 }
 
 // small is the size of bodies that are in one piece of memory with their Context.
-const small = 88
+const small = 80
 
 // newContext is the Context of a message that outlives its frame.
 func newContext(s *session, r *route, f *wire.Frame) *Context {
-	if len(f.Body) > small {
+	switch n := len(f.Body); {
+	case n > small && n <= longestLoan && r.request != nil:
+		ctx := &Context{}
+		ctx.begin(s, r, f, nil)
+		ctx.lend(f.Body)
+		return ctx
+	case n > small:
 		ctx := &Context{}
 		ctx.begin(s, r, f, bytes.Clone(f.Body))
 		return ctx
@@ -103,8 +111,17 @@ const aborted = math.MaxInt32 / 2
 func (ctx *Context) Method() string { return ctx.method }
 
 // Body is the body of the message as it arrived. It is not to be changed, and
-// in an Inline handler not to be kept.
-func (ctx *Context) Body() []byte { return ctx.body }
+// in an Inline handler not to be kept. Of a message to a typed handler, nobody gets
+// it who first asks when the handler has returned and a request has its answer.
+func (ctx *Context) Body() []byte {
+	if !ctx.hold() { // for good
+		return nil
+	}
+	return ctx.body
+}
+
+// BodyLen is the length of the body in bytes.
+func (ctx *Context) BodyLen() int { return len(ctx.body) }
 
 // Kind says what the body is; wire.Unknown if the peer did not say.
 func (ctx *Context) Kind() wire.Kind { return ctx.flags.Kind() }
@@ -119,7 +136,7 @@ func (ctx *Context) frame() []byte {
 func (ctx *Context) Seq() uint64 { return ctx.seq }
 
 // Raw is the body with its kind. Writing it back is an exact echo.
-func (ctx *Context) Raw() Raw { return Raw{Kind: ctx.Kind(), Data: ctx.body} }
+func (ctx *Context) Raw() Raw { return Raw{Kind: ctx.Kind(), Data: ctx.Body()} }
 
 // IsRequest reports whether the peer waits for an answer.
 func (ctx *Context) IsRequest() bool { return ctx.cmd.Command() == wire.Request }
@@ -127,6 +144,10 @@ func (ctx *Context) IsRequest() bool { return ctx.cmd.Command() == wire.Request 
 // Bind decodes the body into what v points to. A *string or *[]byte takes it
 // as it is, a *Raw with its kind, all else is decoded by the codec.
 func (ctx *Context) Bind(v any) error {
+	if !ctx.hold() {
+		return Errorf(CodeFailedPrecondition, "bind %q: its handler has returned and it was answered", ctx.method)
+	}
+	defer ctx.letGo()
 	if err := decodeValue(ctx.codec(), ctx.Kind(), ctx.body, v); err != nil {
 		return &Error{Code: CodeInvalidArgument, Message: "the body is not what " + ctx.method + " takes", cause: err}
 	}
@@ -328,6 +349,7 @@ func (ctx *Context) answerIfForgotten() {
 
 // settled ends what hangs on a request that is being answered.
 func (ctx *Context) settled() {
+	defer ctx.letGo()
 	ctx.session.inbox.answered(ctx.seq, ctx)
 	ctx.mu.Lock()
 	defer ctx.mu.Unlock()

@@ -169,6 +169,7 @@ func (in *inbox) dequeueLocked(queue *[]*Context) *Context {
 func (in *inbox) runOrdered() {
 	for ctx := in.nextOrdered(); ctx != nil; ctx = in.nextOrdered() {
 		ctx.run()
+		ctx.letGo()
 	}
 }
 
@@ -188,6 +189,7 @@ func (in *inbox) nextOrdered() *Context {
 func (in *inbox) runConcurrent(ctx *Context) {
 	for ; ctx != nil; ctx = in.nextWaiting() {
 		ctx.run()
+		ctx.letGo()
 	}
 }
 

@@ -56,7 +56,7 @@ func (e logEntry) write(failure error) {
 	attrs := []slog.Attr{
 		slog.String("method", bounded(e.ctx.Method())),
 		slog.String("kind", kind),
-		slog.Int("bytes", len(e.ctx.Body())),
+		slog.Int("bytes", e.ctx.BodyLen()),
 		slog.Duration("duration", took),
 	}
 	if from := e.ctx.Client.RemoteAddr(); from != nil {
