@@ -38,8 +38,8 @@ type Server struct {
 	all       map[*arpc.Client]struct{} // and those that were not yet
 	users     users                     // clients by who they are
 	load      int                       // connections, handshakes under way included
-	closed    bool
-	closing   chan struct{} // closed with closed
+	stopping  *stopping                 // nil until Shutdown
+	closing   chan struct{}             // closed then
 
 	open sync.WaitGroup // connections that were let in and are not over
 }
@@ -125,7 +125,7 @@ func (s *Server) letIn() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed:
+	case s.stopping != nil:
 		return ErrClosed
 	case s.cfg.maxLoad > 0 && s.load-s.Handler.Parked() >= s.cfg.maxLoad:
 		return fmt.Errorf("%d connections, limit %d", s.load-s.Handler.Parked(), s.cfg.maxLoad)
@@ -151,8 +151,12 @@ func (s *Server) keep(c *arpc.Client) {
 		return
 	}
 	s.all[c] = struct{}{}
-	if s.closed { // Shutdown went through the connections before this one was there
-		c.Stop()
+	if s.stopping != nil { // Shutdown went through the connections before this one was there
+		s.open.Add(1)
+		go func() {
+			defer s.open.Done()
+			s.stopping.drain(c)
+		}()
 	}
 }
 
@@ -182,7 +186,7 @@ func (s *Server) remove(c *arpc.Client) {
 func (s *Server) addListener(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.stopping != nil {
 		return false
 	}
 	s.listeners[ln] = struct{}{}
@@ -199,7 +203,7 @@ func (s *Server) removeListener(ln net.Listener) {
 func (s *Server) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	return s.stopping != nil
 }
 
 // Clients returns the connected clients, in no order.
@@ -227,9 +231,10 @@ func (s *Server) ForEach(f func(*arpc.Client)) {
 // are answered, and closes the connections. When ctx ends first it closes them
 // all the same and returns the reason. It returns after the last connection ended.
 func (s *Server) Shutdown(ctx context.Context) error {
+	stopping := &stopping{ctx: ctx}
 	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
+	if s.stopping == nil {
+		s.stopping = stopping
 		close(s.closing)
 	}
 	for ln := range s.listeners {
@@ -237,16 +242,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	var all sync.WaitGroup
-	var failures errorList
 	for _, c := range s.connections() {
-		all.Go(func() {
-			failures.add(c.Drain(ctx))
-			<-c.Done()
-		})
+		all.Go(func() { stopping.drain(c) })
 	}
 	all.Wait()
 	s.open.Wait() // for those that came in while this went on
-	return failures.join()
+	return stopping.failures.join()
+}
+
+// stopping is one Shutdown.
+type stopping struct {
+	ctx      context.Context
+	failures errorList
+}
+
+// drain waits until what a connection has under way is done, or the context ends.
+func (s *stopping) drain(c *arpc.Client) {
+	s.failures.add(c.Drain(s.ctx))
+	<-c.Done()
 }
 
 // errorList collects the errors of goroutines.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,6 +160,45 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 		}
 		assertGoingAway(t, door, p.end(t))
 	})
+}
+
+// TestWhoComesInDuringShutdownIsAnswered: a request that begins in that moment is
+// one that is under way.
+func TestWhoComesInDuringShutdownIsAnswered(t *testing.T) {
+	for range 50 {
+		var begun, answered atomic.Int32
+		first := make(chan struct{}, 20)
+		h := open(t, func(s *server.Server) {
+			s.Handler.Handle("/slow", func(ctx *arpc.Context) {
+				begun.Add(1)
+				first <- struct{}{}
+				runtime.Gosched()
+				_ = ctx.Write("done")
+			})
+		})
+		var peers sync.WaitGroup
+		for range 20 {
+			peers.Go(func() {
+				p, err := h.tryKnock("tcp")
+				if err != nil {
+					return
+				}
+				defer p.Close()
+				_, _ = p.Write(request(1, "/slow", "")) // it may be too late
+				if f, err := p.next(); err == nil && string(f.Body) == "done" {
+					answered.Add(1)
+				}
+			})
+		}
+		arpctest.Receive(t, first, "request")
+		if err := h.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		peers.Wait()
+		if b, a := begun.Load(), answered.Load(); a != b {
+			t.Fatalf("%d requests began, %d were answered", b, a)
+		}
+	}
 }
 
 // assertGoingAway: a WebSocket is told why, TCP has no words for it.
