@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,25 +18,6 @@ import (
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
 )
-
-// whole runs what takes long: otherwise a tenth of it does.
-var whole = os.Getenv("ARPC_SLOW") != ""
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
-}
-
-// figure prints a result of a whole run.
-func figure(t *testing.T, name string, value any) {
-	if whole {
-		fmt.Printf("FIGURE %s=%v\n", name, value)
-	}
-	t.Logf("%s=%v", name, value)
-}
 
 // eventuallyLong is arpctest.Eventually for runs that take long.
 func eventuallyLong(t *testing.T, what string, holds func() bool) {
@@ -132,7 +112,7 @@ func seed(t *testing.T) (uint64, *rand.Rand) {
 // doubled, out of order, or from nowhere.
 func TestOrder(t *testing.T) {
 	const publishers, subscribers = 8, 25
-	each := scaled(5000)
+	each := arpctest.Scaled(5000)
 	names := []string{"a", "b", "c", "d"}
 	s, tcp, web := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: publishers * each}))
 	known := epochs(t, s, dial(t, tcp), names)
@@ -175,8 +155,8 @@ func TestOrder(t *testing.T) {
 		eventuallyLong(t, "everything", func() bool { return w.heard.Load() >= int64(publishers*each) })
 		run.Subscribers = append(run.Subscribers, w.take())
 	}
-	figure(t, "order_deliveries", verify(t, run))
-	figure(t, "order_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "order_deliveries", verify(t, run))
+	arpctest.Figure(t, "order_seconds", time.Since(began).Seconds())
 }
 
 // cuts is a dialer whose connections end at a byte of either direction.
@@ -238,7 +218,7 @@ var quickly = pubsub.WithClientOptions(arpc.WithBackoff(arpc.Backoff{First: time
 // anything or gets anything twice.
 func TestRecovery(t *testing.T) {
 	const subscribers = 50
-	messages, inAll := scaled(20_000), scaled(200)
+	messages, inAll := arpctest.Scaled(20_000), arpctest.Scaled(200)
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: messages}))
 	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
 	number, random := seed(t)
@@ -284,8 +264,8 @@ func TestRecovery(t *testing.T) {
 		t.Errorf("only %d connections were cut", cut)
 	}
 	verify(t, run)
-	figure(t, "recovery_cuts", cut)
-	figure(t, "recovery_seed", number)
+	arpctest.Figure(t, "recovery_cuts", cut)
+	arpctest.Figure(t, "recovery_seed", number)
 }
 
 // TestGapsAreSignalledOnce: who was away for longer than the history is told, once.
@@ -340,7 +320,7 @@ func TestGapsAreSignalledOnce(t *testing.T) {
 // TestSubscribeAndUnsubscribeRace: who is subscribed in the end gets what is
 // published then, and nobody else does.
 func TestSubscribeAndUnsubscribeRace(t *testing.T) {
-	rounds := scaled(600)
+	rounds := arpctest.Scaled(600)
 	s, tcp, web := start(t, pubsub.Open())
 	clients := []*pubsub.Client{dial(t, tcp), dial(t, web), dial(t, tcp)}
 	for round := range rounds {
@@ -384,14 +364,14 @@ func TestSubscribeAndUnsubscribeRace(t *testing.T) {
 			}
 		}
 	}
-	figure(t, "race_rounds", rounds)
+	arpctest.Figure(t, "race_rounds", rounds)
 }
 
 // TestWhoDoesNotReadHoldsUpNobody for the length of many publications, and then
 // catches up.
 func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	const others = 100
-	messages := scaled(30_000)
+	messages := arpctest.Scaled(30_000)
 	s, tcp, web := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: messages}))
 	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
 	var run checker.Run
@@ -440,5 +420,5 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	close(reads)
 	eventuallyLong(t, "who did not read", func() bool { return slow.heard.Load() == int64(messages) })
 	run.Subscribers = append(run.Subscribers, slow.take())
-	figure(t, "slow_reader_deliveries", verify(t, run))
+	arpctest.Figure(t, "slow_reader_deliveries", verify(t, run))
 }

@@ -209,7 +209,7 @@ func TestAHoleIsAskedForAgain(t *testing.T) {
 // TestBroadcastsAreCounted: connections that end while broadcasts come lose none
 // and double none.
 func TestBroadcastsAreCounted(t *testing.T) {
-	messages := scaled(20_000)
+	messages := arpctest.Scaled(20_000)
 	s, tcp, web := start(t, pubsub.Open())
 	var heard [2]atomic.Int64
 	var clients []*pubsub.Client
@@ -246,5 +246,5 @@ func TestBroadcastsAreCounted(t *testing.T) {
 	for i := range heard {
 		eventuallyLong(t, "all broadcasts", func() bool { return heard[i].Load() == int64(messages) })
 	}
-	figure(t, "broadcast_restarts", messages/50)
+	arpctest.Figure(t, "broadcast_restarts", messages/50)
 }

@@ -213,7 +213,7 @@ func TestAMemberLeavesThoughTheEngineIsAway(t *testing.T) {
 // TestNoMemberIsLeft of clients that go while they come.
 func TestNoMemberIsLeft(t *testing.T) {
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.Grace(time.Millisecond))
-	for range scaled(1000) {
+	for range arpctest.Scaled(1000) {
 		c := dial(t, tcp)
 		var coming sync.WaitGroup
 		for i := range 4 {
@@ -238,7 +238,7 @@ func TestNoMemberIsLeft(t *testing.T) {
 // published in it comes whole.
 func TestANewEpochUnderLoad(t *testing.T) {
 	const subscribers = 20
-	messages := scaled(20_000)
+	messages := arpctest.Scaled(20_000)
 	e := newEngine()
 	s, tcp, web := start(t, pubsub.Open(), pubsub.WithBroker(e), pubsub.History(topic.Limits{Entries: messages}))
 	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
@@ -290,7 +290,7 @@ func TestANewEpochUnderLoad(t *testing.T) {
 		}
 		run.Subscribers = append(run.Subscribers, record)
 	}
-	figure(t, "epoch_deliveries", verify(t, run))
+	arpctest.Figure(t, "epoch_deliveries", verify(t, run))
 }
 
 // TestTheEndOfAHub: who is subscribed is told, and nobody can do anything any more.

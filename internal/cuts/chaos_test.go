@@ -184,7 +184,7 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 
 // TestChaos: clients in Go, and everything under way at once.
 func TestChaos(t *testing.T) {
-	x := newChaos(t, scaled(10_000))
+	x := newChaos(t, arpctest.Scaled(10_000))
 	witnesses := make([]*witness, 12)
 	run := newPublications()
 	for i := range witnesses {
@@ -207,7 +207,7 @@ func TestChaos(t *testing.T) {
 func (x *chaos) cutEnough(t *testing.T) {
 	t.Helper()
 	limit := 20 * time.Second
-	if whole {
+	if arpctest.Whole {
 		limit = 10 * time.Minute
 	}
 	x.armed.Store(true)
@@ -215,7 +215,7 @@ func (x *chaos) cutEnough(t *testing.T) {
 		door.CutAll(true)
 	}
 	enough := within(limit, func() bool { return x.isOver() || int64(x.made()) >= x.quota })
-	if whole && !enough {
+	if arpctest.Whole && !enough {
 		t.Errorf("%d cuts after %v", x.made(), limit)
 	}
 	x.armed.Store(false)
@@ -253,7 +253,7 @@ func (x *chaos) verify(t *testing.T, name string, inGo, inNode int, run checker.
 		"cuts": x.made(), "resumed": x.accepting.resumed.Load(), "calls": s.calls, "notifies": s.notes,
 		"chunks": s.chunks, "deliveries": deliveries, "lost": s.lost, "doubled": s.doubled, "seed": x.seed,
 	} {
-		figure(t, name+"_"+what, n)
+		arpctest.Figure(t, name+"_"+what, n)
 	}
 }
 
@@ -270,12 +270,4 @@ func (x *chaos) sessions(t *testing.T, clients, accepted int) {
 	if x.accepting.resumed.Load() == 0 || clients > 0 && x.client.resumed.Load() == 0 {
 		t.Error("no session was resumed")
 	}
-}
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
 }

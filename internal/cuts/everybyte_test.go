@@ -159,7 +159,7 @@ func (tr *traffic) sizes(connection int) (n [2]int64) {
 // tenth says whether a position is among those of today. Without ARPC_SLOW a tenth
 // is, another one each day.
 func tenth(position int64) bool {
-	return whole || (position+day)%10 == 0
+	return arpctest.Whole || (position+day)%10 == 0
 }
 
 var day = time.Now().Unix() / (24 * 60 * 60)
@@ -180,7 +180,7 @@ func TestEveryByte(t *testing.T) {
 			}
 		})
 	}
-	figure(t, "every_byte_positions", positions)
+	arpctest.Figure(t, "every_byte_positions", positions)
 }
 
 // TestEveryByteOfResuming cuts the session in its middle, and what resumes it once
@@ -199,7 +199,7 @@ func TestEveryByteOfResuming(t *testing.T) {
 			}
 		})
 	}
-	figure(t, "every_byte_of_resuming_positions", positions)
+	arpctest.Figure(t, "every_byte_of_resuming_positions", positions)
 }
 
 // measure returns how many bytes go each way until the client is there, and in all.

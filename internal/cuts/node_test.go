@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
 
@@ -141,7 +142,7 @@ func (n *node) report(t *testing.T, of told) (r report) {
 
 // TestChaosNode: clients of arpc-js in Node, and everything under way at once.
 func TestChaosNode(t *testing.T) {
-	x := newChaos(t, scaled(10_000))
+	x := newChaos(t, arpctest.Scaled(10_000))
 	do := task{URL: "ws://" + x.doors[1].Address + "/", Seed: uint32(x.seed), All: topicAll, One: topicOne}
 	for i := range 12 {
 		do.Names = append(do.Names, fmt.Sprint("n", i))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -21,25 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// whole runs what takes long: otherwise a tenth of it does.
-var whole = os.Getenv("ARPC_SLOW") != ""
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
-}
-
-// figure prints a result of a whole run.
-func figure(t *testing.T, name string, value any) {
-	if whole {
-		fmt.Printf("FIGURE %s=%v\n", name, value)
-	}
-	t.Logf("%s=%v", name, value)
-}
 
 // serve opens both doors to topics that keep so many publications, and creates
 // topics, whose epochs it returns.
@@ -192,7 +172,7 @@ func socket(address string) string { return "ws://" + address + "/" }
 func TestMixedOrder(t *testing.T) {
 	const inGo, inNode, nodes, subscribers, nodeSubscribers = 4, 4, 2, 25, 12
 	const publishers = inGo + inNode
-	each := scaled(5000)
+	each := arpctest.Scaled(5000)
 	total := publishers * each
 	topics := []string{"a", "b", "c", "d"}
 	_, tcp, web, epochs := serve(t, total, topics...)
@@ -236,8 +216,8 @@ func TestMixedOrder(t *testing.T) {
 	if deliveries != subscribers*total {
 		t.Errorf("%d deliveries, want %d", deliveries, subscribers*total)
 	}
-	figure(t, "mixed_order_deliveries", deliveries)
-	figure(t, "mixed_order_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "mixed_order_deliveries", deliveries)
+	arpctest.Figure(t, "mixed_order_seconds", time.Since(began).Seconds())
 }
 
 // collect waits for everybody, and adds what they say to a run.
@@ -257,7 +237,7 @@ func collect(t *testing.T, run *checker.Run, witnesses []*witness, processes []*
 // of publishers too, and nobody loses anything or gets anything twice.
 func TestMixedRecovery(t *testing.T) {
 	const subscribers, nodeSubscribers, nodes, publishers = 50, 20, 2, 4
-	messages, inAll := scaled(20_000), scaled(200)
+	messages, inAll := arpctest.Scaled(20_000), arpctest.Scaled(200)
 	cuts := max(1, inAll/subscribers)
 	within := messages * 40 / (cuts + 1) // fewer bytes than its messages are
 	_, tcp, web, epochs := serve(t, messages, "t")
@@ -315,7 +295,7 @@ func TestMixedRecovery(t *testing.T) {
 	if want := cuts * subscribers; cut < want {
 		t.Errorf("%d connections were cut, want %d", cut, want)
 	}
-	figure(t, "mixed_recovery_cuts", cut)
-	figure(t, "mixed_recovery_deliveries", deliveries)
-	figure(t, "mixed_recovery_seed", seed)
+	arpctest.Figure(t, "mixed_recovery_cuts", cut)
+	arpctest.Figure(t, "mixed_recovery_deliveries", deliveries)
+	arpctest.Figure(t, "mixed_recovery_seed", seed)
 }

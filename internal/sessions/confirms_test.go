@@ -66,7 +66,7 @@ func TestConfirmsAreFew(t *testing.T) {
 		y := &ways[way]
 		y.mu.Lock()
 		share := float64(y.confirms) / float64(y.all)
-		figure(t, fmt.Sprintf("confirms_%v_percent", cuts.Way(way)), fmt.Sprintf("%.3f", 100*share))
+		arpctest.Figure(t, fmt.Sprintf("confirms_%v_percent", cuts.Way(way)), fmt.Sprintf("%.3f", 100*share))
 		if y.frames[cmdConfirm] < 20_000/256 {
 			t.Errorf("%v: %d confirms", cuts.Way(way), y.frames[cmdConfirm])
 		}

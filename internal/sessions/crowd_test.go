@@ -99,7 +99,7 @@ func TestRoomForParked(t *testing.T) {
 // TestStorm: all clients lose their connections at once, with a call under way, and
 // all come back.
 func TestStorm(t *testing.T) {
-	clients := scaled(2000)
+	clients := arpctest.Scaled(2000)
 	d := open(t, arpc.Limits{ParkedPerAddress: 4096}, false)
 	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address})
 	if err != nil {
@@ -133,8 +133,8 @@ func TestStorm(t *testing.T) {
 	if n := d.resumed.Load(); n != int64(clients) {
 		t.Errorf("%d of %d came back", n, clients)
 	}
-	figure(t, "storm_sessions", clients)
-	figure(t, "storm_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "storm_sessions", clients)
+	arpctest.Figure(t, "storm_seconds", time.Since(began).Seconds())
 	d.release()
 	for range clients {
 		if err := arpctest.Receive(t, answered, "an answer"); err != nil {

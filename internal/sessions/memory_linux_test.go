@@ -139,8 +139,8 @@ func (c *child) visitOnce(from int, caps []string) error {
 // TestParkedMemory: what a session costs that waits for its client with an answer
 // that was not confirmed, and that nothing is left of any after the grace period.
 func TestParkedMemory(t *testing.T) {
-	sessions, grace := scaled(10_000), 5*time.Second
-	if whole {
+	sessions, grace := arpctest.Scaled(10_000), 5*time.Second
+	if arpctest.Whole {
 		grace = time.Minute
 	}
 	c := startChild(t, grace)
@@ -151,9 +151,9 @@ func TestParkedMemory(t *testing.T) {
 	c.visit(sessions, caps)
 	c.await("all are parked", grace, func(s told) bool { return s.Parked == sessions })
 	each := (c.resident() - before) / sessions
-	figure(t, "parked_sessions", sessions)
-	figure(t, "parked_bytes_each", each)
-	figure(t, "parked_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "parked_sessions", sessions)
+	arpctest.Figure(t, "parked_bytes_each", each)
+	arpctest.Figure(t, "parked_seconds", time.Since(began).Seconds())
 	if c.Goroutines > goroutines+sessions/10 {
 		t.Errorf("%d goroutines, %d before", c.Goroutines, goroutines)
 	}
@@ -161,5 +161,5 @@ func TestParkedMemory(t *testing.T) {
 		t.Errorf("a parked session costs %d bytes", each)
 	}
 	c.await("nothing is left", grace+time.Minute, func(s told) bool { return s.Clients == 0 && s.Goroutines <= goroutines })
-	figure(t, "parked_bytes_left_each", (c.resident()-before)/sessions)
+	arpctest.Figure(t, "parked_bytes_left_each", (c.resident()-before)/sessions)
 }

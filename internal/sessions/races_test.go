@@ -16,7 +16,7 @@ import (
 func TestReplacedAgainAndAgain(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
-	for range scaled(3000) {
+	for range arpctest.Scaled(3000) {
 		before := s.peer
 		d.resume(t, s, "")
 		before.Close()
@@ -36,7 +36,7 @@ func TestSentWhileTakenUp(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
 	const burst = 100
-	for range scaled(2000) {
+	for range arpctest.Scaled(2000) {
 		before, sent := s.peer, make(chan error, 1)
 		go func() {
 			var err error

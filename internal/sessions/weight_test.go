@@ -79,7 +79,7 @@ func TestManyWithLittleStay(t *testing.T) {
 		note(t, s, 1000)
 		small = append(small, s)
 	}
-	for range scaled(200) {
+	for range arpctest.Scaled(200) {
 		s := d.begin(t, "", "")
 		note(t, s, 20_000)
 		s.read()
@@ -97,7 +97,7 @@ func TestManyWithLittleStay(t *testing.T) {
 // TestParkedBytesAreCounted: whatever becomes of sessions, those that are said to wait
 // and the bytes that they are said to hold are those without a connection, and theirs.
 func TestParkedBytesAreCounted(t *testing.T) {
-	for seed := range uint64(scaled(20)) {
+	for seed := range uint64(arpctest.Scaled(20)) {
 		c := crowd{door: open(t, arpc.Limits{Journal: 8 << 10, ParkedBytes: 12 << 10, Parked: 5}, false), t: t, random: rand.New(rand.NewPCG(seed, 0))}
 		for range 6 {
 			c.ask(nil, 0)

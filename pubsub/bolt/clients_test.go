@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -85,7 +86,7 @@ func dial(t *testing.T, address string) *pubsub.Client {
 // publishers and subscribers go on, and nothing is lost or doubled.
 func TestClientsAcrossRestarts(t *testing.T) {
 	restarts := 2
-	if whole {
+	if arpctest.Whole {
 		restarts = 20
 	}
 	path := filepath.Join(t.TempDir(), "topics.db")
@@ -156,11 +157,11 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		found[v.Rule]++
 		t.Error(v)
 	}
-	figure(t, "bolt_restarts", restarts)
-	figure(t, "bolt_restarts_publications", acked.Load())
-	figure(t, "bolt_restarts_deliveries", acked.Load()*int64(len(witnesses)))
-	figure(t, "bolt_restarts_lost", found["R4"])
-	figure(t, "bolt_restarts_doubled", found["R5"])
+	arpctest.Figure(t, "bolt_restarts", restarts)
+	arpctest.Figure(t, "bolt_restarts_publications", acked.Load())
+	arpctest.Figure(t, "bolt_restarts_deliveries", acked.Load()*int64(len(witnesses)))
+	arpctest.Figure(t, "bolt_restarts_lost", found["R4"])
+	arpctest.Figure(t, "bolt_restarts_doubled", found["R5"])
 	server.end(t)
 }
 
