@@ -19,16 +19,6 @@ import (
 	"github.com/seed-fbfaa03e/arpc/topic"
 )
 
-// eventuallyLong is arpctest.Eventually for runs that take long.
-func eventuallyLong(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within 5 minutes", what)
-		}
-	}
-}
-
 // witness writes down what one subscriber hands to its application.
 type witness struct {
 	mu     sync.Mutex
@@ -152,7 +142,7 @@ func TestOrder(t *testing.T) {
 	publishing.Wait()
 	run := checker.Run{Published: slices.Concat(published...)}
 	for _, w := range witnesses {
-		eventuallyLong(t, "everything", func() bool { return w.heard.Load() >= int64(publishers*each) })
+		arpctest.EventuallyWithin(t, 5*time.Minute, "everything", func() bool { return w.heard.Load() >= int64(publishers*each) })
 		run.Subscribers = append(run.Subscribers, w.take())
 	}
 	arpctest.Figure(t, "order_deliveries", verify(t, run))
@@ -251,7 +241,7 @@ func TestRecovery(t *testing.T) {
 	}
 	cut := 0
 	for i, w := range witnesses {
-		eventuallyLong(t, "everything", func() bool { return w.heard.Load() >= int64(messages) })
+		arpctest.EventuallyWithin(t, 5*time.Minute, "everything", func() bool { return w.heard.Load() >= int64(messages) })
 		run.Subscribers = append(run.Subscribers, w.take())
 		for _, e := range run.Subscribers[i].Events {
 			if e.Kind == checker.Gap || e.Kind == checker.Epoch {
@@ -407,18 +397,18 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 		}
 		run.Published = append(run.Published, checker.Publication{Topic: "t", Publisher: "p", N: n, Payload: payload, Acked: true, Epoch: at.Epoch, Offset: at.Offset})
 		if n%100 == 99 {
-			eventuallyLong(t, "the others", func() bool { return fast[n%others].heard.Load() >= int64(n) })
+			arpctest.EventuallyWithin(t, 5*time.Minute, "the others", func() bool { return fast[n%others].heard.Load() >= int64(n) })
 		}
 	}
 	for _, w := range fast {
-		eventuallyLong(t, "all of it", func() bool { return w.heard.Load() == int64(messages) })
+		arpctest.EventuallyWithin(t, 5*time.Minute, "all of it", func() bool { return w.heard.Load() == int64(messages) })
 		run.Subscribers = append(run.Subscribers, w.take())
 	}
 	if n := slow.heard.Load(); n != 0 {
 		t.Errorf("who does not read has read %d", n)
 	}
 	close(reads)
-	eventuallyLong(t, "who did not read", func() bool { return slow.heard.Load() == int64(messages) })
+	arpctest.EventuallyWithin(t, 5*time.Minute, "who did not read", func() bool { return slow.heard.Load() == int64(messages) })
 	run.Subscribers = append(run.Subscribers, slow.take())
 	arpctest.Figure(t, "slow_reader_deliveries", verify(t, run))
 }

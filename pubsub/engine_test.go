@@ -270,7 +270,7 @@ func TestANewEpochUnderLoad(t *testing.T) {
 		t.Fatal("it is the same epoch")
 	}
 	for i, w := range witnesses {
-		eventuallyLong(t, "the last", func() bool {
+		arpctest.EventuallyWithin(t, 5*time.Minute, "the last", func() bool {
 			events := w.take().Events
 			return len(events) > 0 && events[len(events)-1].Offset == last.Offset && events[len(events)-1].Epoch == last.Epoch
 		})

@@ -1,12 +1,10 @@
 package cuts_test
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"net"
-	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,23 +58,8 @@ func newChaos(t *testing.T, quota int) *chaos {
 		x.working.Go(func() { x.work(name, c) })
 		x.write(ctx, "here")
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- x.server.Serve(listener) }()
-	site := httptest.NewServer(x.server.WebSocket())
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
-		defer cancel()
-		if err := x.server.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		<-served
-		site.Close()
-	})
-	for i, address := range []string{listener.Addr().String(), site.Listener.Addr().String()} {
+	tcp, web := arpctest.Doors(t, x.server)
+	for i, address := range []string{strings.TrimPrefix(tcp, "tcp://"), strings.TrimPrefix(web, "ws://")} {
 		random := x.random(fmt.Sprint("door ", i)) // which one goroutine at a time asks
 		x.doors = append(x.doors, proxy(t, cuts.Config{Server: address, Plan: func(int) *cuts.Cut { return x.cut(random) }}))
 	}
@@ -214,7 +197,7 @@ func (x *chaos) cutEnough(t *testing.T) {
 	for _, door := range x.doors {
 		door.CutAll(true)
 	}
-	enough := within(limit, func() bool { return x.isOver() || int64(x.made()) >= x.quota })
+	enough := arpctest.Within(limit, func() bool { return x.isOver() || int64(x.made()) >= x.quota })
 	if arpctest.Whole && !enough {
 		t.Errorf("%d cuts after %v", x.made(), limit)
 	}

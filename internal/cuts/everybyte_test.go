@@ -90,13 +90,13 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 	for i := 0; st.proxy.Cuts() < len(plan) && i < 1000; i++ { // it was to be cut behind its end
 		st.call(client, "/echo", fmt.Sprint("fill ", i))
 	}
-	resumed := within(arpctest.Wait, func() bool {
+	resumed := arpctest.Within(arpctest.Wait, func() bool {
 		return len(plan) == 0 || st.at.client.resumed.Load() > 0 && client.State() == arpc.StateOpen
 	})
 	if !resumed {
 		st.complain("it was not resumed")
 	}
-	within(arpctest.Wait, st.allHeard) // settle says it if that fails
+	arpctest.Within(arpctest.Wait, st.allHeard) // settle says it if that fails
 	st.end(client, len(plan))
 	if _, wrong := st.settle(); len(wrong) > 0 {
 		return fmt.Errorf("%q", wrong)
@@ -110,7 +110,7 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 func (st *stage) end(client *arpc.Client, cuts int) {
 	client.Stop()
 	<-client.Done()
-	ended := within(arpctest.Wait, func() bool {
+	ended := arpctest.Within(arpctest.Wait, func() bool {
 		return st.ended.Load() > 0 && st.at.server.connected.Load() == st.at.server.disconnected.Load()
 	})
 	if n := st.ended.Load(); n != 1 {

@@ -32,23 +32,8 @@ func proxy(t testing.TB, config cuts.Config) *cuts.Proxy {
 // listen serves each connection with a function of its own, until the test ends.
 func listen(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serve(c)
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { listener.Close(); <-ended })
+	listener := arpctest.Listen(t)
+	arpctest.Accept(t, listener, func(c net.Conn) { serve(c); c.Close() })
 	return listener.Addr().String()
 }
 

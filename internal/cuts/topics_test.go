@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
@@ -72,7 +73,7 @@ func (x *chaos) publishing(who string, to publisher, into *publications) {
 func (x *chaos) publishToOne(to publisher, id string) {
 	x.ask(id)
 	var err error
-	within(patience, func() bool {
+	arpctest.Within(patience, func() bool {
 		var coded *arpc.Error
 		err = to.PublishToOne(topicOne, id)
 		return !errors.As(err, &coded) || coded.Code != arpc.CodeNotFound
@@ -123,7 +124,7 @@ func (w *witness) report(t *testing.T, all *publications) checker.Subscriber {
 		defer w.mu.Unlock()
 		return w.record
 	}
-	if !within(patience, func() bool { s := last(); return s.Events[len(s.Events)-1].Offset >= newest }) {
+	if !arpctest.Within(patience, func() bool { s := last(); return s.Events[len(s.Events)-1].Offset >= newest }) {
 		t.Errorf("%s has not got all %d publications", w.record.Name, newest)
 	}
 	s := last()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
@@ -95,10 +96,7 @@ func TestAnOriginalClientIsServed(t *testing.T) {
 // serve gives a server one connection.
 func serve(t testing.TB, s *server.Server) net.Conn {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- s.Serve(ln) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -126,11 +124,7 @@ type original struct {
 // dialOriginal makes a client of something, and the other end of its connection.
 func dialOriginal[C any](t *testing.T, dial func(func() (net.Conn, error)) (C, error), script func(original)) (c C, played <-chan struct{}) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
+	ln := arpctest.Listen(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -144,7 +138,7 @@ func dialOriginal[C any](t *testing.T, dial func(func() (net.Conn, error)) (C, e
 		script(original{t, conn})
 		_, _ = io.Copy(io.Discard, conn) // until the client goes
 	}()
-	c, err = dial(func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
+	c, err := dial(func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,21 +30,9 @@ type peer struct {
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	far, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	near, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	near, far := arpctest.Sockets(t)
 	c := arpc.NewHandler().ServeConn(near, arpc.Accepted{})
-	t.Cleanup(func() { c.Stop(); far.Close(); arpctest.Closed(t, c.Done(), "client") })
+	t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
 	_ = far.SetDeadline(time.Now().Add(arpctest.Wait))
 	return &peer{t, c, far, wire.NewDecoder(wire.MaxBody)}
 }

@@ -2,7 +2,6 @@ package sessions_test
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -126,11 +125,7 @@ func TestInlineAnswersWithoutRoom(t *testing.T) {
 
 // TestServerResumesWhatNobodyAskedFor: what it counts is not what the client does.
 func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := arpctest.Listen(t)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -123,7 +123,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 	}
 	for round := range restarts {
 		some := acked.Load() + 500
-		eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+		arpctest.Eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
 		if round%2 == 0 {
 			server.kill()
 		} else {
@@ -133,7 +133,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		<-server.lines
 	}
 	some := acked.Load() + 500
-	eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+	arpctest.Eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
 	stop.Store(true)
 	publishing.Wait()
 
@@ -146,7 +146,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		}
 	}
 	for _, w := range witnesses {
-		eventually(t, w.record.Name+" has all", func() bool { return w.heard.Load() >= acked.Load() || t.Failed() })
+		arpctest.Eventually(t, w.record.Name+" has all", func() bool { return w.heard.Load() >= acked.Load() || t.Failed() })
 		w.mu.Lock()
 		w.record.Complete = complete
 		run.Subscribers = append(run.Subscribers, w.record)
