@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/cuts"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -149,59 +149,6 @@ func TestOrder(t *testing.T) {
 	arpctest.Figure(t, "order_seconds", time.Since(began).Seconds())
 }
 
-// cuts is a dialer whose connections end at a byte of either direction.
-type cuts struct {
-	address string
-	mu      sync.Mutex
-	random  *rand.Rand
-	left    int // connections to be cut
-	made    int
-	bytes   int
-}
-
-type cutConn struct {
-	net.Conn
-	left atomic.Int64
-}
-
-func (c *cutConn) spend(n int) {
-	if c.left.Add(-int64(n)) < 0 {
-		c.Conn.Close()
-	}
-}
-
-func (c *cutConn) Read(b []byte) (int, error) {
-	if left := c.left.Load(); left >= 0 && int64(len(b)) > left+1 {
-		b = b[:left+1] // the cut is at a byte, not at the end of a read
-	}
-	n, err := c.Conn.Read(b)
-	c.spend(n)
-	return n, err
-}
-
-func (c *cutConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.spend(n)
-	return n, err
-}
-
-func (d *cuts) dial() (net.Conn, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(d.address, "tcp://"))
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.made++
-	c := &cutConn{Conn: conn}
-	c.left.Store(1 << 62)
-	if d.left > 0 && d.made > 1 {
-		d.left--
-		c.left.Store(int64(200 + d.random.IntN(d.bytes)))
-	}
-	return c, nil
-}
-
 var quickly = pubsub.WithClientOptions(arpc.WithBackoff(arpc.Backoff{First: time.Millisecond, Max: 20 * time.Millisecond, Stable: time.Millisecond}))
 
 // TestRecovery: connections are cut at random bytes, and no subscriber loses
@@ -213,19 +160,16 @@ func TestRecovery(t *testing.T) {
 	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
 	number, random := seed(t)
 	each := max(1, inAll/subscribers)
-	var dialers []*cuts
+	var traps []*cuts.Trap
 	var witnesses []*witness
 	for i := range subscribers {
-		d := &cuts{address: tcp, random: rand.New(rand.NewPCG(random.Uint64(), 0)), left: each, bytes: messages * 70 / (each + 1)}
-		c, err := pubsub.NewClient(d.dial, quickly, pubsub.WithErrorHandler(func(topic string, err error) { t.Errorf("%s: %v", topic, err) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
+		own := rand.New(rand.NewPCG(random.Uint64(), 0))
+		trap := cuts.NewTrap(t, strings.TrimPrefix(tcp, "tcp://"), own, each, messages*35/(each+1), cuts.Down)
+		c := dial(t, "tcp://"+trap.Address, quickly, pubsub.WithErrorHandler(func(topic string, err error) { t.Errorf("%s: %v", topic, err) }))
 		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("s", i), Complete: map[string]uint64{"t": uint64(messages)}}}
 		w.subscribe(t, c, "t", known)
-		c.Restart() // the first connection of a client is not cut
-		dialers, witnesses = append(dialers, d), append(witnesses, w)
+		trap.Arm() // the first connection of a client is not cut
+		traps, witnesses = append(traps, trap), append(witnesses, w)
 	}
 	var run checker.Run
 	for n := range messages {
@@ -248,7 +192,7 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("subscriber %d was told of a gap: %+v", i, e)
 			}
 		}
-		cut += each - dialers[i].left
+		cut += traps[i].Cuts()
 	}
 	if cut < inAll/2 {
 		t.Errorf("only %d connections were cut", cut)

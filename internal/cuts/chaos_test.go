@@ -61,7 +61,7 @@ func newChaos(t *testing.T, quota int) *chaos {
 	tcp, web := arpctest.Doors(t, x.server)
 	for i, address := range []string{strings.TrimPrefix(tcp, "tcp://"), strings.TrimPrefix(web, "ws://")} {
 		random := x.random(fmt.Sprint("door ", i)) // which one goroutine at a time asks
-		x.doors = append(x.doors, proxy(t, cuts.Config{Server: address, Plan: func(int) *cuts.Cut { return x.cut(random) }}))
+		x.doors = append(x.doors, cuts.Start(t, cuts.Config{Server: address, Plan: func(int) *cuts.Cut { return x.cut(random) }}))
 	}
 	return x
 }

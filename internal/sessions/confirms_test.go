@@ -47,11 +47,7 @@ func (y *tally) take(b []byte) {
 func TestConfirmsAreFew(t *testing.T) {
 	var ways [2]tally
 	d := open(t, arpc.Limits{}, false)
-	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address, Tap: func(_ int, way cuts.Way, b []byte) { ways[way].take(b) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	proxy := cuts.Start(t, cuts.Config{Server: d.address, Tap: func(_ int, way cuts.Way, b []byte) { ways[way].take(b) }})
 	c, err := arpc.Dial(t.Context(), "tcp://"+proxy.Address, arpc.WithHandler(arpc.NewHandler()))
 	if err != nil {
 		t.Fatal(err)

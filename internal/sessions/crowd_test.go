@@ -101,11 +101,7 @@ func TestRoomForParked(t *testing.T) {
 func TestStorm(t *testing.T) {
 	clients := arpctest.Scaled(2000)
 	d := open(t, arpc.Limits{ParkedPerAddress: 4096}, false)
-	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	proxy := cuts.Start(t, cuts.Config{Server: d.address})
 	answered := make(chan error, clients)
 	var lost atomic.Int64
 	for i := range clients {
