@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
@@ -241,11 +242,11 @@ func TestANewEpochUnderLoad(t *testing.T) {
 	messages := arpctest.Scaled(20_000)
 	e := newEngine()
 	s, tcp, web := start(t, pubsub.Open(), pubsub.WithBroker(e), pubsub.History(topic.Limits{Entries: messages}))
-	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
-	var witnesses []*witness
+	known := witness.Epochs(t, dial(t, tcp), "t")["t"]
+	var witnesses []*witness.Witness
 	for i := range subscribers {
-		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("s", i)}}
-		w.subscribe(t, dial(t, []string{tcp, web}[i%2]), "t", known)
+		w := witness.New(fmt.Sprint("s", i))
+		w.Subscribe(t, dial(t, []string{tcp, web}[i%2]), "t", known)
 		witnesses = append(witnesses, w)
 	}
 	var run checker.Run
@@ -271,10 +272,10 @@ func TestANewEpochUnderLoad(t *testing.T) {
 	}
 	for i, w := range witnesses {
 		arpctest.EventuallyWithin(t, 5*time.Minute, "the last", func() bool {
-			events := w.take().Events
+			events := w.Record().Events
 			return len(events) > 0 && events[len(events)-1].Offset == last.Offset && events[len(events)-1].Epoch == last.Epoch
 		})
-		record := w.take()
+		record := w.Record()
 		told := 0
 		var inNew []uint64
 		for _, e := range record.Events {
@@ -290,7 +291,7 @@ func TestANewEpochUnderLoad(t *testing.T) {
 		}
 		run.Subscribers = append(run.Subscribers, record)
 	}
-	arpctest.Figure(t, "epoch_deliveries", verify(t, run))
+	arpctest.Figure(t, "epoch_deliveries", witness.Verify(t, run))
 }
 
 // TestTheEndOfAHub: who is subscribed is told, and nobody can do anything any more.

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/internal/cuts"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -168,7 +169,7 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 // TestChaos: clients in Go, and everything under way at once.
 func TestChaos(t *testing.T) {
 	x := newChaos(t, arpctest.Scaled(10_000))
-	witnesses := make([]*witness, 12)
+	witnesses := make([]*witness.Witness, 12)
 	run := newPublications()
 	for i := range witnesses {
 		c, name := x.dial(t, i), fmt.Sprint("c", i)
@@ -180,7 +181,7 @@ func TestChaos(t *testing.T) {
 	x.cutEnough(t)
 	x.working.Wait()
 	for _, w := range witnesses {
-		run.Subscribers = append(run.Subscribers, w.report(t, run))
+		run.Subscribers = append(run.Subscribers, heard(t, w, run))
 	}
 	x.verify(t, "chaos", len(witnesses), 0, run.Run)
 }
@@ -216,17 +217,7 @@ func (x *chaos) made() (n int) {
 // verify says what is wrong, and what there was.
 func (x *chaos) verify(t *testing.T, name string, inGo, inNode int, run checker.Run) {
 	t.Helper()
-	for i, v := range checker.Check(run) {
-		if i == 20 {
-			t.Error("and more")
-			break
-		}
-		t.Error(v)
-	}
-	deliveries := 0
-	for _, s := range run.Subscribers {
-		deliveries += len(s.Events) - 1
-	}
+	deliveries := witness.Verify(t, run)
 	s, wrong := x.settle()
 	for _, what := range wrong[:min(len(wrong), 20)] {
 		t.Error(what)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -45,33 +46,6 @@ func (c *child) end(t *testing.T) {
 	}
 }
 
-// witness writes down what a subscriber hands to its application.
-type witness struct {
-	mu     sync.Mutex
-	record checker.Subscriber
-	heard  atomic.Int64
-}
-
-func (w *witness) add(e checker.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.record.Events = append(w.record.Events, e)
-}
-
-func (w *witness) subscribe(t *testing.T, c *pubsub.Client, name, epoch string) {
-	t.Helper()
-	w.add(checker.Event{Kind: checker.Started, Topic: name, Epoch: epoch})
-	_, err := c.Subscribe(name, func(m *pubsub.Message) {
-		w.add(checker.Event{Kind: checker.Message, Topic: name, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
-		w.heard.Add(1)
-	}, pubsub.Since(pubsub.Position{Epoch: epoch}), pubsub.OnGap(func(g pubsub.Gap) {
-		t.Errorf("%s: a gap in %s: %+v", w.record.Name, name, g)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func dial(t *testing.T, address string) *pubsub.Client {
 	t.Helper()
 	c, err := pubsub.Dial(t.Context(), "tcp://"+address)
@@ -94,21 +68,17 @@ func TestClientsAcrossRestarts(t *testing.T) {
 	server := start(t, "serve", path, address)
 	<-server.lines
 
-	probe := dial(t, address)
-	epochs := map[string]string{}
+	var names []string
 	for i := range topics {
-		s, err := probe.Subscribe(topicOf(i), func(*pubsub.Message) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		epochs[topicOf(i)] = s.Position().Epoch
+		names = append(names, topicOf(i))
 	}
-	var witnesses []*witness
+	epochs := witness.Epochs(t, dial(t, address), names...)
+	var witnesses []*witness.Witness
 	for i := range 6 {
-		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("subscriber ", i)}}
+		w := witness.New(fmt.Sprint("subscriber ", i))
 		c := dial(t, address)
 		for name, epoch := range epochs {
-			w.subscribe(t, c, name, epoch)
+			w.Subscribe(t, c, name, epoch)
 		}
 		witnesses = append(witnesses, w)
 	}
@@ -146,12 +116,9 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		}
 	}
 	for _, w := range witnesses {
-		arpctest.Eventually(t, w.record.Name+" has all", func() bool { return w.heard.Load() >= acked.Load() || t.Failed() })
-		w.mu.Lock()
-		w.record.Complete = complete
-		run.Subscribers = append(run.Subscribers, w.record)
-		w.mu.Unlock()
+		run.Subscribers = append(run.Subscribers, w.Report(t, int(acked.Load()), complete))
 	}
+	witness.NoGaps(t, run)
 	found := map[string]int{}
 	for _, v := range checker.Check(run) {
 		found[v.Rule]++
