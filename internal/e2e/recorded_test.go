@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
@@ -163,8 +164,8 @@ func (o original) play(label string, r *recording, free int) bool {
 	}
 	for _, answer := range r.server {
 		for rest := bytes.Clone(answer); len(rest) > 0; {
-			n := headerLen + int(binary.LittleEndian.Uint32(rest))
-			if rest[5] == cmdResponse {
+			n := rawframe.HeaderLen + int(binary.LittleEndian.Uint32(rest))
+			if rest[5] == rawframe.CmdResponse {
 				copy(rest[8:16], seq)
 			}
 			if _, err := o.conn.Write(rest[:n]); err != nil {
@@ -236,7 +237,7 @@ func TestAnOriginalServerIsCalled(t *testing.T) {
 		}
 		// A ping is a ping from either side.
 		_, _ = o.conn.Write(all["ping"].client[0])
-		pong := make([]byte, headerLen)
+		pong := make([]byte, rawframe.HeaderLen)
 		if _, err := io.ReadFull(o.conn, pong); err != nil || !bytes.Equal(pong, all["ping"].server[0]) {
 			t.Errorf("pong %x, %v", pong, err)
 		}

@@ -83,6 +83,7 @@ var rooms = []room{
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
+	{path: "internal/rawframe", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
 	{path: "internal/mixed", layer: 6, leaf: true},
 	{path: "internal/cuts", layer: 6, leaf: true},

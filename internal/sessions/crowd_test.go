@@ -28,7 +28,7 @@ func TestShutdownOfParked(t *testing.T) {
 		defer cancel()
 		ended <- d.Shutdown(ctx)
 	}()
-	if f := leaving.read(); f.method != "arpc.goaway" {
+	if f := leaving.read(); f.Method != "arpc.goaway" {
 		t.Errorf("it was told %+v", f)
 	}
 	leaving.Close()

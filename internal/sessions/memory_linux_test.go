@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // child is a server in another process.
@@ -129,7 +130,7 @@ func (c *child) visitOnce(from int, caps []string) error {
 	if _, err := p.tryGreet(greeting{Caps: caps}); err != nil {
 		return err
 	}
-	if err := p.tryWrite(frame{cmd: cmdConfirm}, request(1, "/run", "a")); err != nil {
+	if err := p.tryWrite(rawframe.Frame{Cmd: rawframe.CmdConfirm}, request(1, "/run", "a")); err != nil {
 		return err
 	}
 	_, err = p.tryRead()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // note sends a session so many bytes.
@@ -88,7 +89,7 @@ func TestManyWithLittleStay(t *testing.T) {
 	arpctest.Eventually(t, "there is room", func() bool { return d.Handler.ParkedBytes() <= limit })
 	for _, s := range small {
 		d.resume(t, s, "")
-		if f := s.read(); len(f.body) != 1000 {
+		if f := s.read(); len(f.Body) != 1000 {
 			t.Errorf("it got %+v", f)
 		}
 	}
@@ -164,7 +165,7 @@ func (c *crowd) step() {
 	case n < 11:
 		c.ask(s, s.received)
 	case n < 12:
-		_ = s.tryWrite(frame{cmd: cmdConfirm, seq: s.received})
+		_ = s.tryWrite(rawframe.Frame{Cmd: rawframe.CmdConfirm, Seq: s.received})
 	case n < 13:
 		c.ask(s, 1<<40) // more than was sent
 	case n < 14:
