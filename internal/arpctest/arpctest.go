@@ -1,6 +1,7 @@
 // Package arpctest connects two peers in one process for tests: over a pipe in
 // memory, over TCP, over WebSocket. Peers are symmetric, so a test that runs
-// EachWay runs from both ends and over each transport.
+// EachWay runs from both ends and over each transport. Beside it is what tests of
+// other packages share: sockets, waiting, a log, how much of a long test to run.
 package arpctest
 
 import (
