@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
-	"github.com/seed-fbfaa03e/arpc/internal/node"
+	"github.com/seed-fbfaa03e/arpc/internal/child"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
 
@@ -34,7 +34,7 @@ type report struct {
 }
 
 // reported waits until all has come that a process is told of.
-func reported(t *testing.T, by *node.Process, of told) (r report) {
+func reported(t *testing.T, by *child.Process, of told) (r report) {
 	t.Helper()
 	by.Tell(t, of)
 	if err := json.Unmarshal([]byte(by.Line(t)), &r); err != nil {
@@ -50,7 +50,7 @@ func TestChaosNode(t *testing.T) {
 	for i := range 12 {
 		do.Names = append(do.Names, fmt.Sprint("n", i))
 	}
-	n := node.Start(t, "peer.mjs", do)
+	n := child.StartNode(t, "peer.mjs", do)
 	run := newPublications()
 	n.Tell(t, "go")
 	x.working.Go(func() { x.publishing("server", x.server, run) })

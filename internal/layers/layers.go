@@ -78,7 +78,7 @@ var rooms = []room{
 
 	// Test support: it may look at everything, and only tests may look at it.
 	{path: "internal/arpctest", layer: 5, leaf: true},
-	{path: "internal/node", layer: 5, leaf: true},
+	{path: "internal/child", layer: 5, leaf: true},
 	{path: "internal/codectest", layer: 6, leaf: true},
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},

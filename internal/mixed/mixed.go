@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/seed-fbfaa03e/arpc/internal/node"
+	"github.com/seed-fbfaa03e/arpc/internal/child"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
 
@@ -35,13 +35,13 @@ type Publisher struct {
 }
 
 // A Process is a Node that does a task.
-type Process struct{ *node.Process }
+type Process struct{ *child.Process }
 
 // Start starts a Node process and waits until its subscribers are subscribed.
 // The process ends with the test.
 func Start(t testing.TB, task Task) Process {
 	t.Helper()
-	return Process{node.Start(t, "peer.mjs", task)}
+	return Process{child.StartNode(t, "peer.mjs", task)}
 }
 
 // Publish has the publishers begin.

@@ -1,6 +1,6 @@
-// Package node runs programs of arpc-js in Node, which a test tells what to do, and
-// hears from, in lines.
-package node
+// Package child runs programs beside a test, which tells them what to do, and hears
+// from them, in lines.
+package child
 
 import (
 	"bufio"
@@ -19,15 +19,18 @@ import (
 // patience is how long a process may take to say a line.
 const patience = 5 * time.Minute
 
-// A Process is a Node that runs a program.
+// A Process is one that runs.
 type Process struct {
+	// Pid is what the system calls it.
+	Pid int
+
 	commands io.WriteCloser
 	said     chan string // lines
 }
 
-// Start runs a program of the test's folder, which is two below the root, tells it
-// a task and waits until it says "ready". The process ends with the test.
-func Start(t testing.TB, program string, task any) *Process {
+// StartNode runs a program of arpc-js in Node: a file of the test's folder, which is
+// two below the root. It tells it a task, and waits until it says "ready".
+func StartNode(t testing.TB, program string, task any) *Process {
 	t.Helper()
 	path, err := filepath.Abs(program)
 	if err != nil {
@@ -36,7 +39,15 @@ func Start(t testing.TB, program string, task any) *Process {
 	if _, err := os.Stat("../../web/arpc-js/dist/index.js"); err != nil {
 		t.Fatalf("arpc-js is not built (make build): %v", err)
 	}
-	cmd := exec.Command("node", path)
+	p := Start(t, exec.Command("node", path))
+	p.Tell(t, task)
+	p.Hear(t, "ready")
+	return p
+}
+
+// Start starts a process, which ends with its standard input, when the test does.
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	commands, err := cmd.StdinPipe()
 	if err != nil {
@@ -49,18 +60,16 @@ func Start(t testing.TB, program string, task any) *Process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{commands: commands, said: make(chan string, 1)}
+	p := &Process{Pid: cmd.Process.Pid, commands: commands, said: make(chan string, 1)}
 	go p.listen(output)
 	t.Cleanup(func() {
 		_ = commands.Close() // which ends it
 		for range p.said {
 		}
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v", err)
+			t.Errorf("%s: %v", cmd, err)
 		}
 	})
-	p.Tell(t, task)
-	p.Hear(t, "ready")
 	return p
 }
 
@@ -88,7 +97,7 @@ func (p *Process) Tell(t testing.TB, what any) {
 		line = string(text)
 	}
 	if _, err := fmt.Fprintln(p.commands, line); err != nil {
-		t.Fatalf("tell node: %v", err)
+		t.Fatalf("tell the child: %v", err)
 	}
 }
 
@@ -97,11 +106,11 @@ func (p *Process) Next() (string, error) {
 	select {
 	case line, ok := <-p.said:
 		if !ok {
-			return "", errors.New("node said no more")
+			return "", errors.New("the child said no more")
 		}
 		return line, nil
 	case <-time.After(patience):
-		return "", fmt.Errorf("node said nothing for %v", patience)
+		return "", fmt.Errorf("the child said nothing for %v", patience)
 	}
 }
 
@@ -119,6 +128,6 @@ func (p *Process) Line(t testing.TB) string {
 func (p *Process) Hear(t testing.TB, want string) {
 	t.Helper()
 	if line := p.Line(t); line != want {
-		t.Fatalf("node said %.100q, not %q", line, want)
+		t.Fatalf("the child said %.100q, not %q", line, want)
 	}
 }
