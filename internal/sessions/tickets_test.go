@@ -42,6 +42,7 @@ func TestResume(t *testing.T) {
 	if n := d.runs("a"); n != 1 {
 		t.Errorf("the request ran %d times", n)
 	}
+	arpctest.Eventually(t, "the hook", func() bool { return d.resumed.Load() > 0 }) // the answer does not wait for it
 	if d.resumed.Load() != 1 || d.ended.Load() != 0 || len(d.clients) != 0 {
 		t.Errorf("resumed %d, ended %d, began %d times", d.resumed.Load(), d.ended.Load(), 1+len(d.clients))
 	}
