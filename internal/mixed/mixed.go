@@ -1,5 +1,5 @@
 // Package mixed runs subscribers and publishers of arpc-js, in Node, beside Go
-// ones, and connections that are cut: for tests of what holds between them all.
+// ones: for tests of what holds between them all.
 package mixed
 
 import (
