@@ -369,19 +369,10 @@ func TestDialAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for {
-				nc, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				c := h.ServeConn(nc, arpc.Accepted{})
-				t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "accepted client") })
-			}
-		}()
-		t.Cleanup(func() { ln.Close(); <-done })
+		arpctest.Accept(t, ln, func(nc net.Conn) {
+			c := h.ServeConn(nc, arpc.Accepted{})
+			t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "accepted client") })
+		})
 		return ln
 	}
 	tcp := serve(net.Listen("tcp", "127.0.0.1:0"))

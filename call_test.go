@@ -283,13 +283,22 @@ func TestWhatLeftIsNotSentAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	isSentOnce(t, c, called, func() {
+		broken.Store(true)
+		if _, err := arpctest.Receive(t, below, "socket").Write([]byte{0x89, 0}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// isSentOnce has a connection end while a call of /pay is answered: it fails as one
+// that left, and is not made again.
+func isSentOnce(t *testing.T, c *arpc.Client, called <-chan struct{}, end func()) {
+	t.Helper()
 	failed := make(chan error, 1)
 	go func() { failed <- c.Call("/pay", nil, nil, arpctest.Wait) }()
 	arpctest.Receive(t, called, "call")
-	broken.Store(true)
-	if _, err := arpctest.Receive(t, below, "socket").Write([]byte{0x89, 0}); err != nil {
-		t.Fatal(err)
-	}
+	end()
 	var coded *arpc.Error
 	if err := arpctest.Receive(t, failed, "failure"); !errors.As(err, &coded) || !coded.Sent {
 		t.Errorf("%#v", err)

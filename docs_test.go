@@ -2,7 +2,6 @@ package arpc_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
-	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
 // documents are all there are, so that none is forgotten here.
@@ -257,26 +255,13 @@ func TestProtocolJSONIsInTheFrame(t *testing.T) {
 		if err := json.Compact(&shown, []byte(block[2])); err != nil {
 			t.Errorf("%v in %s", err, block[2])
 		}
-		if body := bodyOf(t, last); shown.String() != body {
+		if body := string(split(t, last).Body); shown.String() != body {
 			t.Errorf("shown %s\nsent  %s", shown.String(), body)
 		}
 	}
 	if compared < 5 {
 		t.Errorf("%d bodies compared", compared)
 	}
-}
-
-func bodyOf(t *testing.T, frame string) string {
-	t.Helper()
-	raw, err := hex.DecodeString(frame)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := wire.Split(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(f.Body)
 }
 
 // Every word that Go and TypeScript share is in the protocol.

@@ -344,10 +344,8 @@ func ofDirection(all []recordedFrame, direction string) (some []recordedFrame) {
 	return some
 }
 
-var delayOfGoaway = regexp.MustCompile(`"delay":\d{1,3},`)
-
-// withoutDelay is a frame, with the delay taken out of a goaway.
-func withoutDelay(t *testing.T, frame string) string {
+// split takes a frame in hex apart.
+func split(t *testing.T, frame string) wire.Frame {
 	t.Helper()
 	raw, err := hex.DecodeString(frame)
 	if err != nil {
@@ -357,6 +355,15 @@ func withoutDelay(t *testing.T, frame string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f
+}
+
+var delayOfGoaway = regexp.MustCompile(`"delay":\d{1,3},`)
+
+// withoutDelay is a frame, with the delay taken out of a goaway.
+func withoutDelay(t *testing.T, frame string) string {
+	t.Helper()
+	f := split(t, frame)
 	if string(f.Method) != "arpc.goaway" {
 		return frame
 	}

@@ -1,7 +1,6 @@
 package arpc_test
 
 import (
-	"errors"
 	"net"
 	"os"
 	"strings"
@@ -30,20 +29,10 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			failed := make(chan error, 1)
-			go func() { failed <- c.Call("/pay", nil, nil, arpctest.Wait) }()
-			arpctest.Receive(t, called, "call")
-			c.Rest()
-			arpctest.Receive(t, accepted, "connection").Close()
-			var coded *arpc.Error
-			if err := arpctest.Receive(t, failed, "failure"); !errors.As(err, &coded) || !coded.Sent {
-				t.Errorf("%#v", err)
-			}
-			c.Stop()
-			arpctest.Closed(t, c.Done(), "client")
-			if len(called) != 0 {
-				t.Error("it was sent again")
-			}
+			isSentOnce(t, c, called, func() {
+				c.Rest()
+				arpctest.Receive(t, accepted, "connection").Close()
+			})
 		})
 	}
 }

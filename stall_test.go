@@ -5,7 +5,6 @@ package arpc_test
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -33,11 +32,7 @@ func TestAProcessThatStoodStillIsGreeted(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
+	ln := arpctest.Listen(t)
 	greeted := make(chan struct{}, 2)
 	far := arpc.NewHandler()
 	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")

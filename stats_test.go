@@ -122,20 +122,7 @@ func TestCloseReasonOfConnections(t *testing.T) {
 		}, arpc.ClosedBySlowness},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			near, err := net.Dial("tcp", ln.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer near.Close()
-			far, err := ln.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
+			far, near := arpctest.Sockets(t)
 			h := arpc.NewHandler()
 			h.SetLogger(discard)
 			h.SetLimits(tt.limits)

@@ -63,19 +63,22 @@ func TestStreamsEcho(t *testing.T) {
 	})
 }
 
+// sum answers the end of a stream with how many bytes came.
+func sum(s *arpc.Stream) {
+	n := 0
+	for m, err := range s.Messages() {
+		if err != nil {
+			_ = s.Fail(err)
+			return
+		}
+		n += len(m.Data)
+	}
+	_ = s.SendAndClose(n)
+}
+
 func TestALastMessageEndsADirection(t *testing.T) {
 	arpctest.EachWay(t, func(far *arpc.Handler) {
-		far.HandleStream("/sum", func(s *arpc.Stream) {
-			n := 0
-			for m, err := range s.Messages() {
-				if err != nil {
-					_ = s.Fail(err)
-					return
-				}
-				n += len(m.Data)
-			}
-			_ = s.SendAndClose(n)
-		})
+		far.HandleStream("/sum", sum)
 	}, func(t *testing.T, near *arpc.Client) {
 		s := near.NewStream("/sum")
 		body := bytes.Repeat([]byte("x"), 100_000)
@@ -103,15 +106,7 @@ func TestASenderWaitsForItsReceiverAndNobodyElseDoes(t *testing.T) {
 		far.HandleStream("/lazy", func(s *arpc.Stream) {
 			var go1 string
 			_ = s.Client().Call("/when", nil, &go1, arpctest.Wait) // reads nothing before it is told to
-			n := 0
-			for m, err := range s.Messages() {
-				if err != nil {
-					_ = s.Fail(err)
-					return
-				}
-				n += len(m.Data)
-			}
-			_ = s.SendAndClose(n)
+			sum(s)
 		})
 	}, func(t *testing.T, near *arpc.Client) {
 		if !isExtended(t) {

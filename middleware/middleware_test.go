@@ -16,7 +16,7 @@ import (
 )
 
 func TestRecoverReportsAndAnswers(t *testing.T) {
-	var log lockedBuffer
+	var log arpctest.Log
 	reported := make(chan string, 1)
 	h := arpc.NewHandler()
 	h.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
@@ -43,7 +43,7 @@ func TestRecoverReportsAndAnswers(t *testing.T) {
 // logged is what Logger writes about a call to h, which is one line.
 func logged(t *testing.T, h *arpc.Handler, method string, body any) string {
 	t.Helper()
-	var log lockedBuffer
+	var log arpctest.Log
 	far := h.Clone()
 	far.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	c, _ := tcp.Connect(t, arpc.NewHandler(), far)
@@ -90,7 +90,7 @@ func TestLoggerWritesWhatCameOfACall(t *testing.T) {
 }
 
 func TestLoggerWritesNotifies(t *testing.T) {
-	var log lockedBuffer
+	var log arpctest.Log
 	h := arpc.NewHandler()
 	h.Use(middleware.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	h.Handle("/note", func(*arpc.Context) {})

@@ -1,14 +1,12 @@
 package middleware_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,7 +100,7 @@ func TestRateLimitByAddressKnowsNoPort(t *testing.T) {
 }
 
 func TestRateLimitSaysThatNotifiesAreDropped(t *testing.T) {
-	var log lockedBuffer
+	var log arpctest.Log
 	var ran atomic.Int32
 	h := arpc.NewHandler()
 	h.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
@@ -123,24 +121,6 @@ func TestRateLimitSaysThatNotifiesAreDropped(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n > 20 {
 		t.Errorf("%d lines for 99 notifies", n)
 	}
-}
-
-// lockedBuffer takes a log while a test looks at it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func ExampleRateLimit() {

@@ -128,7 +128,7 @@ func TestRolesAndTopics(t *testing.T) {
 		c.Stop()
 		arpctest.Closed(t, c.Done(), "client")
 	}
-	figure(t, "permissions_asked", asked)
+	arpctest.Figure(t, "permissions_asked", asked)
 }
 
 // revokeSome takes away about half of what a role may subscribe to.
@@ -154,7 +154,7 @@ func has(s *pubsub.Server, topic, role string) bool {
 // on that comes after Reauthorize returned, none reaches who is not allowed.
 func TestRevokeWhilePublishing(t *testing.T) {
 	const subscribers = 10
-	rounds := scaled(100)
+	rounds := arpctest.Scaled(100)
 	r := &rules{allowed: map[string]bool{}}
 	s := pubsub.NewServer(pubsub.Authorize(r.authorize))
 	s.Handler.HandleAuthenticate(whoTheirTokenSays)
@@ -219,9 +219,9 @@ func TestRevokeWhilePublishing(t *testing.T) {
 	if forbidden > 0 {
 		t.Errorf("%d subscribers got what they may not", forbidden)
 	}
-	figure(t, "revoke_rounds", rounds)
-	figure(t, "revoke_allowed_deliveries", delivered)
-	figure(t, "revoke_forbidden_deliveries", forbidden)
+	arpctest.Figure(t, "revoke_rounds", rounds)
+	arpctest.Figure(t, "revoke_allowed_deliveries", delivered)
+	arpctest.Figure(t, "revoke_forbidden_deliveries", forbidden)
 }
 
 // TestRevokeWhileSubscribing: a yes that was said before the rules changed does

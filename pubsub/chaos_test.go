@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,112 +13,12 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/cuts"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
 )
-
-// whole runs what takes long: otherwise a tenth of it does.
-var whole = os.Getenv("ARPC_SLOW") != ""
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
-}
-
-// figure prints a result of a whole run.
-func figure(t *testing.T, name string, value any) {
-	if whole {
-		fmt.Printf("FIGURE %s=%v\n", name, value)
-	}
-	t.Logf("%s=%v", name, value)
-}
-
-// eventuallyLong is arpctest.Eventually for runs that take long.
-func eventuallyLong(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within 5 minutes", what)
-		}
-	}
-}
-
-// witness writes down what one subscriber hands to its application.
-type witness struct {
-	mu     sync.Mutex
-	record checker.Subscriber
-	heard  atomic.Int64
-}
-
-func (w *witness) add(e checker.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.record.Events = append(w.record.Events, e)
-}
-
-// subscribe follows a topic from its start and writes down everything.
-func (w *witness) subscribe(t *testing.T, c *pubsub.Client, name string, epoch string) {
-	t.Helper()
-	w.add(checker.Event{Kind: checker.Started, Topic: name, Epoch: epoch})
-	_, err := c.Subscribe(name, func(m *pubsub.Message) {
-		w.add(checker.Event{Kind: checker.Message, Topic: name, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
-		w.heard.Add(1)
-	}, pubsub.Since(pubsub.Position{Epoch: epoch}), pubsub.OnGap(func(g pubsub.Gap) {
-		kind := checker.Gap
-		if g.Epoch != epoch {
-			kind = checker.Epoch
-		}
-		w.add(checker.Event{Kind: kind, Topic: name, Epoch: g.Epoch, Offset: g.From - 1})
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (w *witness) take() checker.Subscriber {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.record
-	s.Events = slices.Clone(s.Events)
-	return s
-}
-
-// verify runs the checker, and says how many deliveries it looked at.
-func verify(t *testing.T, run checker.Run) (deliveries int) {
-	t.Helper()
-	for i, v := range checker.Check(run) {
-		if i == 20 {
-			t.Fatal("and more")
-		}
-		t.Error(v)
-	}
-	for _, s := range run.Subscribers {
-		for _, e := range s.Events {
-			if e.Kind == checker.Message {
-				deliveries++
-			}
-		}
-	}
-	return deliveries
-}
-
-// epochs creates topics, by being subscribed to them, and returns their epochs.
-func epochs(t *testing.T, s *pubsub.Server, c *pubsub.Client, names []string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	for _, name := range names {
-		sub, err := c.Subscribe(name, func(*pubsub.Message) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = sub.Position().Epoch
-	}
-	return all
-}
 
 func seed(t *testing.T) (uint64, *rand.Rand) {
 	n := uint64(time.Now().UnixNano())
@@ -132,21 +30,20 @@ func seed(t *testing.T) (uint64, *rand.Rand) {
 // doubled, out of order, or from nowhere.
 func TestOrder(t *testing.T) {
 	const publishers, subscribers = 8, 25
-	each := scaled(5000)
+	each := arpctest.Scaled(5000)
 	names := []string{"a", "b", "c", "d"}
-	s, tcp, web := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: publishers * each}))
-	known := epochs(t, s, dial(t, tcp), names)
-	witnesses := make([]*witness, subscribers)
+	_, tcp, web := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: publishers * each}))
+	known := witness.Epochs(t, dial(t, tcp), names...)
+	complete := map[string]uint64{}
+	for _, name := range names {
+		complete[name] = uint64(publishers * each / len(names))
+	}
+	witnesses := make([]*witness.Witness, subscribers)
 	for i := range witnesses {
-		address := tcp
-		if i%2 == 0 {
-			address = web
-		}
-		witnesses[i] = &witness{record: checker.Subscriber{Name: fmt.Sprint("s", i), Complete: map[string]uint64{}}}
-		c := dial(t, address)
+		witnesses[i] = witness.New(fmt.Sprint("s", i))
+		c := dial(t, []string{web, tcp}[i%2])
 		for _, name := range names {
-			witnesses[i].subscribe(t, c, name, known[name])
-			witnesses[i].record.Complete[name] = uint64(publishers * each / len(names))
+			witnesses[i].Subscribe(t, c, name, known[name])
 		}
 	}
 	began := time.Now()
@@ -172,64 +69,10 @@ func TestOrder(t *testing.T) {
 	publishing.Wait()
 	run := checker.Run{Published: slices.Concat(published...)}
 	for _, w := range witnesses {
-		eventuallyLong(t, "everything", func() bool { return w.heard.Load() >= int64(publishers*each) })
-		run.Subscribers = append(run.Subscribers, w.take())
+		run.Subscribers = append(run.Subscribers, w.Report(t, publishers*each, complete))
 	}
-	figure(t, "order_deliveries", verify(t, run))
-	figure(t, "order_seconds", time.Since(began).Seconds())
-}
-
-// cuts is a dialer whose connections end at a byte of either direction.
-type cuts struct {
-	address string
-	mu      sync.Mutex
-	random  *rand.Rand
-	left    int // connections to be cut
-	made    int
-	bytes   int
-}
-
-type cutConn struct {
-	net.Conn
-	left atomic.Int64
-}
-
-func (c *cutConn) spend(n int) {
-	if c.left.Add(-int64(n)) < 0 {
-		c.Conn.Close()
-	}
-}
-
-func (c *cutConn) Read(b []byte) (int, error) {
-	if left := c.left.Load(); left >= 0 && int64(len(b)) > left+1 {
-		b = b[:left+1] // the cut is at a byte, not at the end of a read
-	}
-	n, err := c.Conn.Read(b)
-	c.spend(n)
-	return n, err
-}
-
-func (c *cutConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.spend(n)
-	return n, err
-}
-
-func (d *cuts) dial() (net.Conn, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(d.address, "tcp://"))
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.made++
-	c := &cutConn{Conn: conn}
-	c.left.Store(1 << 62)
-	if d.left > 0 && d.made > 1 {
-		d.left--
-		c.left.Store(int64(200 + d.random.IntN(d.bytes)))
-	}
-	return c, nil
+	arpctest.Figure(t, "order_deliveries", witness.Verify(t, run))
+	arpctest.Figure(t, "order_seconds", time.Since(began).Seconds())
 }
 
 var quickly = pubsub.WithClientOptions(arpc.WithBackoff(arpc.Backoff{First: time.Millisecond, Max: 20 * time.Millisecond, Stable: time.Millisecond}))
@@ -238,24 +81,21 @@ var quickly = pubsub.WithClientOptions(arpc.WithBackoff(arpc.Backoff{First: time
 // anything or gets anything twice.
 func TestRecovery(t *testing.T) {
 	const subscribers = 50
-	messages, inAll := scaled(20_000), scaled(200)
+	messages, inAll := arpctest.Scaled(20_000), arpctest.Scaled(200)
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: messages}))
-	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
+	known := witness.Epochs(t, dial(t, tcp), "t")["t"]
 	number, random := seed(t)
 	each := max(1, inAll/subscribers)
-	var dialers []*cuts
-	var witnesses []*witness
+	var traps []*cuts.Trap
+	var witnesses []*witness.Witness
 	for i := range subscribers {
-		d := &cuts{address: tcp, random: rand.New(rand.NewPCG(random.Uint64(), 0)), left: each, bytes: messages * 70 / (each + 1)}
-		c, err := pubsub.NewClient(d.dial, quickly, pubsub.WithErrorHandler(func(topic string, err error) { t.Errorf("%s: %v", topic, err) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
-		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("s", i), Complete: map[string]uint64{"t": uint64(messages)}}}
-		w.subscribe(t, c, "t", known)
-		c.Restart() // the first connection of a client is not cut
-		dialers, witnesses = append(dialers, d), append(witnesses, w)
+		own := rand.New(rand.NewPCG(random.Uint64(), 0))
+		trap := cuts.NewTrap(t, strings.TrimPrefix(tcp, "tcp://"), own, each, messages*35/(each+1), cuts.Down)
+		c := dial(t, "tcp://"+trap.Address, quickly, pubsub.WithErrorHandler(func(topic string, err error) { t.Errorf("%s: %v", topic, err) }))
+		w := witness.New(fmt.Sprint("s", i))
+		w.Subscribe(t, c, "t", known)
+		trap.Arm() // the first connection of a client is not cut
+		traps, witnesses = append(traps, trap), append(witnesses, w)
 	}
 	var run checker.Run
 	for n := range messages {
@@ -271,35 +111,30 @@ func TestRecovery(t *testing.T) {
 	}
 	cut := 0
 	for i, w := range witnesses {
-		eventuallyLong(t, "everything", func() bool { return w.heard.Load() >= int64(messages) })
-		run.Subscribers = append(run.Subscribers, w.take())
-		for _, e := range run.Subscribers[i].Events {
-			if e.Kind == checker.Gap || e.Kind == checker.Epoch {
-				t.Errorf("subscriber %d was told of a gap: %+v", i, e)
-			}
-		}
-		cut += each - dialers[i].left
+		run.Subscribers = append(run.Subscribers, w.Report(t, messages, map[string]uint64{"t": uint64(messages)}))
+		cut += traps[i].Cuts()
 	}
 	if cut < inAll/2 {
 		t.Errorf("only %d connections were cut", cut)
 	}
-	verify(t, run)
-	figure(t, "recovery_cuts", cut)
-	figure(t, "recovery_seed", number)
+	witness.NoGaps(t, run)
+	witness.Verify(t, run)
+	arpctest.Figure(t, "recovery_cuts", cut)
+	arpctest.Figure(t, "recovery_seed", number)
 }
 
 // TestGapsAreSignalledOnce: who was away for longer than the history is told, once.
 func TestGapsAreSignalledOnce(t *testing.T) {
 	const history, rounds = 1000, 5
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: history}))
-	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
+	known := witness.Epochs(t, dial(t, tcp), "t")["t"]
 	for round := range rounds {
 		for _, away := range []int{history, history + 1, history + 500} {
-			w := &witness{record: checker.Subscriber{Name: "s"}}
+			var heard atomic.Int64
 			var gaps []pubsub.Gap
 			var mu sync.Mutex
 			c := dial(t, tcp)
-			sub, err := c.Subscribe("t", func(*pubsub.Message) { w.heard.Add(1) })
+			sub, err := c.Subscribe("t", func(*pubsub.Message) { heard.Add(1) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +147,7 @@ func TestGapsAreSignalledOnce(t *testing.T) {
 				}
 			}
 			again := dial(t, tcp)
-			_, err = again.Subscribe("t", func(*pubsub.Message) { w.heard.Add(1) }, pubsub.Since(at), pubsub.OnGap(func(g pubsub.Gap) {
+			_, err = again.Subscribe("t", func(*pubsub.Message) { heard.Add(1) }, pubsub.Since(at), pubsub.OnGap(func(g pubsub.Gap) {
 				mu.Lock()
 				defer mu.Unlock()
 				gaps = append(gaps, g)
@@ -320,7 +155,7 @@ func TestGapsAreSignalledOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			arpctest.Eventually(t, "what is held", func() bool { return w.heard.Load() == history })
+			arpctest.Eventually(t, "what is held", func() bool { return heard.Load() == history })
 			mu.Lock()
 			missed := uint64(away - history)
 			want := []pubsub.Gap{{Epoch: known, From: at.Offset + missed + 1, Missed: missed}}
@@ -340,7 +175,7 @@ func TestGapsAreSignalledOnce(t *testing.T) {
 // TestSubscribeAndUnsubscribeRace: who is subscribed in the end gets what is
 // published then, and nobody else does.
 func TestSubscribeAndUnsubscribeRace(t *testing.T) {
-	rounds := scaled(600)
+	rounds := arpctest.Scaled(600)
 	s, tcp, web := start(t, pubsub.Open())
 	clients := []*pubsub.Client{dial(t, tcp), dial(t, web), dial(t, tcp)}
 	for round := range rounds {
@@ -384,26 +219,25 @@ func TestSubscribeAndUnsubscribeRace(t *testing.T) {
 			}
 		}
 	}
-	figure(t, "race_rounds", rounds)
+	arpctest.Figure(t, "race_rounds", rounds)
 }
 
 // TestWhoDoesNotReadHoldsUpNobody for the length of many publications, and then
 // catches up.
 func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	const others = 100
-	messages := scaled(30_000)
+	messages := arpctest.Scaled(30_000)
 	s, tcp, web := start(t, pubsub.Open(), pubsub.History(topic.Limits{Entries: messages}))
-	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
+	known := witness.Epochs(t, dial(t, tcp), "t")["t"]
 	var run checker.Run
-	follow := func(address, name string, block <-chan struct{}) *witness {
-		w := &witness{record: checker.Subscriber{Name: name, Complete: map[string]uint64{"t": uint64(messages)}}}
-		w.add(checker.Event{Kind: checker.Started, Topic: "t", Epoch: known})
+	follow := func(address, name string, block <-chan struct{}) *witness.Witness {
+		w := witness.New(name)
+		w.Add(checker.Event{Kind: checker.Started, Topic: "t", Epoch: known})
 		c := dial(t, address)
 		_, err := c.Subscribe("t", func(m *pubsub.Message) {
 			<-block
 			number, _, _ := bytes.Cut(m.Data.Data, []byte("x"))
-			w.add(checker.Event{Kind: checker.Message, Topic: "t", Epoch: m.Epoch, Offset: m.Offset, Payload: string(number)})
-			w.heard.Add(1)
+			w.Add(checker.Event{Kind: checker.Message, Topic: "t", Epoch: m.Epoch, Offset: m.Offset, Payload: string(number)})
 		}, pubsub.Since(pubsub.Position{Epoch: known}))
 		if err != nil {
 			t.Fatal(err)
@@ -414,7 +248,7 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	close(open)
 	reads := make(chan struct{})
 	slow := follow(tcp, "slow", reads)
-	var fast []*witness
+	var fast []*witness.Witness
 	for i := range others {
 		fast = append(fast, follow([]string{tcp, web}[i%2], fmt.Sprint("fast ", i), open))
 	}
@@ -427,18 +261,17 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 		}
 		run.Published = append(run.Published, checker.Publication{Topic: "t", Publisher: "p", N: n, Payload: payload, Acked: true, Epoch: at.Epoch, Offset: at.Offset})
 		if n%100 == 99 {
-			eventuallyLong(t, "the others", func() bool { return fast[n%others].heard.Load() >= int64(n) })
+			arpctest.EventuallyWithin(t, 5*time.Minute, "the others", func() bool { return fast[n%others].Heard() >= n })
 		}
 	}
+	complete := map[string]uint64{"t": uint64(messages)}
 	for _, w := range fast {
-		eventuallyLong(t, "all of it", func() bool { return w.heard.Load() == int64(messages) })
-		run.Subscribers = append(run.Subscribers, w.take())
+		run.Subscribers = append(run.Subscribers, w.Report(t, messages, complete))
 	}
-	if n := slow.heard.Load(); n != 0 {
+	if n := slow.Heard(); n != 0 {
 		t.Errorf("who does not read has read %d", n)
 	}
 	close(reads)
-	eventuallyLong(t, "who did not read", func() bool { return slow.heard.Load() == int64(messages) })
-	run.Subscribers = append(run.Subscribers, slow.take())
-	figure(t, "slow_reader_deliveries", verify(t, run))
+	run.Subscribers = append(run.Subscribers, slow.Report(t, messages, complete))
+	arpctest.Figure(t, "slow_reader_deliveries", witness.Verify(t, run))
 }

@@ -209,7 +209,7 @@ func TestAHoleIsAskedForAgain(t *testing.T) {
 // TestBroadcastsAreCounted: connections that end while broadcasts come lose none
 // and double none.
 func TestBroadcastsAreCounted(t *testing.T) {
-	messages := scaled(20_000)
+	messages := arpctest.Scaled(20_000)
 	s, tcp, web := start(t, pubsub.Open())
 	var heard [2]atomic.Int64
 	var clients []*pubsub.Client
@@ -240,11 +240,11 @@ func TestBroadcastsAreCounted(t *testing.T) {
 		}
 		if n%50 == 49 {
 			clients[n/50%2].Restart()
-			eventuallyLong(t, "not too far behind", func() bool { return heard[0].Load()+500 > int64(n) && heard[1].Load()+500 > int64(n) })
+			arpctest.EventuallyWithin(t, 5*time.Minute, "not too far behind", func() bool { return heard[0].Load()+500 > int64(n) && heard[1].Load()+500 > int64(n) })
 		}
 	}
 	for i := range heard {
-		eventuallyLong(t, "all broadcasts", func() bool { return heard[i].Load() == int64(messages) })
+		arpctest.EventuallyWithin(t, 5*time.Minute, "all broadcasts", func() bool { return heard[i].Load() == int64(messages) })
 	}
-	figure(t, "broadcast_restarts", messages/50)
+	arpctest.Figure(t, "broadcast_restarts", messages/50)
 }

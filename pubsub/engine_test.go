@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
@@ -213,7 +214,7 @@ func TestAMemberLeavesThoughTheEngineIsAway(t *testing.T) {
 // TestNoMemberIsLeft of clients that go while they come.
 func TestNoMemberIsLeft(t *testing.T) {
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.Grace(time.Millisecond))
-	for range scaled(1000) {
+	for range arpctest.Scaled(1000) {
 		c := dial(t, tcp)
 		var coming sync.WaitGroup
 		for i := range 4 {
@@ -238,14 +239,14 @@ func TestNoMemberIsLeft(t *testing.T) {
 // published in it comes whole.
 func TestANewEpochUnderLoad(t *testing.T) {
 	const subscribers = 20
-	messages := scaled(20_000)
+	messages := arpctest.Scaled(20_000)
 	e := newEngine()
 	s, tcp, web := start(t, pubsub.Open(), pubsub.WithBroker(e), pubsub.History(topic.Limits{Entries: messages}))
-	known := epochs(t, s, dial(t, tcp), []string{"t"})["t"]
-	var witnesses []*witness
+	known := witness.Epochs(t, dial(t, tcp), "t")["t"]
+	var witnesses []*witness.Witness
 	for i := range subscribers {
-		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("s", i)}}
-		w.subscribe(t, dial(t, []string{tcp, web}[i%2]), "t", known)
+		w := witness.New(fmt.Sprint("s", i))
+		w.Subscribe(t, dial(t, []string{tcp, web}[i%2]), "t", known)
 		witnesses = append(witnesses, w)
 	}
 	var run checker.Run
@@ -270,11 +271,11 @@ func TestANewEpochUnderLoad(t *testing.T) {
 		t.Fatal("it is the same epoch")
 	}
 	for i, w := range witnesses {
-		eventuallyLong(t, "the last", func() bool {
-			events := w.take().Events
+		arpctest.EventuallyWithin(t, 5*time.Minute, "the last", func() bool {
+			events := w.Record().Events
 			return len(events) > 0 && events[len(events)-1].Offset == last.Offset && events[len(events)-1].Epoch == last.Epoch
 		})
-		record := w.take()
+		record := w.Record()
 		told := 0
 		var inNew []uint64
 		for _, e := range record.Events {
@@ -290,7 +291,7 @@ func TestANewEpochUnderLoad(t *testing.T) {
 		}
 		run.Subscribers = append(run.Subscribers, record)
 	}
-	figure(t, "epoch_deliveries", verify(t, run))
+	arpctest.Figure(t, "epoch_deliveries", witness.Verify(t, run))
 }
 
 // TestTheEndOfAHub: who is subscribed is told, and nobody can do anything any more.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/wire"
 	"github.com/seed-fbfaa03e/arpc/ws"
@@ -149,10 +150,7 @@ type limitConn struct {
 }
 
 func newLimitFanout(b testing.TB) spreader {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
+	ln := arpctest.Listen(b)
 	f := &limitFanout{ln: ln}
 	f.bytes = make([]byte, f.frame())
 	b.Cleanup(func() {

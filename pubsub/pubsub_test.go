@@ -2,14 +2,12 @@ package pubsub_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -39,23 +37,7 @@ func start(t *testing.T, opts ...pubsub.Option) (s *pubsub.Server, tcp, web stri
 func serve(t *testing.T, s *pubsub.Server) (tcp, web string) {
 	t.Helper()
 	s.Handler.SetLogger(slog.New(slog.DiscardHandler))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serving := make(chan error, 1)
-	go func() { serving <- s.Serve(ln) }()
-	h := httptest.NewServer(s.WebSocket())
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		arpctest.Receive(t, serving, "Serve")
-		h.Close()
-	})
-	return "tcp://" + ln.Addr().String(), "ws" + strings.TrimPrefix(h.URL, "http")
+	return arpctest.Doors(t, s)
 }
 
 // publish is Publish where the position does not matter.

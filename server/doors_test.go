@@ -49,7 +49,7 @@ func open(t testing.TB, setup func(*server.Server), opts ...server.Option) *hous
 	if setup != nil {
 		setup(h.Server)
 	}
-	ln := listen(t)
+	ln := arpctest.Listen(t)
 	h.tcp = "tcp://" + ln.Addr().String()
 	go func() { h.serving <- h.Serve(ln) }()
 	web := httptest.NewServer(h.WebSocket())
@@ -61,16 +61,6 @@ func open(t testing.TB, setup func(*server.Server), opts ...server.Option) *hous
 		_ = h.Shutdown(ctx)
 	})
 	return h
-}
-
-func listen(t testing.TB) net.Listener {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return ln
 }
 
 // doors are the names of both ways in.

@@ -210,7 +210,7 @@ func TestAnswersThatNobodyAskedForHarmNothing(t *testing.T) {
 
 // TestAClientOutlivesDuplicateAnswers is the same from the side that dialed.
 func TestAClientOutlivesDuplicateAnswers(t *testing.T) {
-	ln := listen(t)
+	ln := arpctest.Listen(t)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -81,7 +81,7 @@ func TestAServerIsACloneOfTheDefaultHandler(t *testing.T) {
 
 func TestSeveralListenersServeOneServer(t *testing.T) {
 	h := open(t, nil)
-	second := listen(t)
+	second := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- h.Serve(second) }()
 	mustEcho(t, dial(t, h.tcp))
@@ -129,7 +129,7 @@ func TestServingEndsWithErrClosed(t *testing.T) {
 	if err := arpctest.Receive(t, running, "Run"); !errors.Is(err, server.ErrClosed) {
 		t.Errorf("Run: %v", err)
 	}
-	ln := listen(t)
+	ln := arpctest.Listen(t)
 	if err := s.Serve(ln); !errors.Is(err, server.ErrClosed) {
 		t.Errorf("Serve after Shutdown: %v", err)
 	}
@@ -145,7 +145,7 @@ func TestServingEndsWithErrClosed(t *testing.T) {
 }
 
 func TestRunSaysWhyItCannotListen(t *testing.T) {
-	taken := listen(t)
+	taken := arpctest.Listen(t)
 	if err := server.New().Run(taken.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("got %v", err)
 	}
@@ -155,7 +155,7 @@ func TestAListenerThatIsClosedFromOutside(t *testing.T) {
 	s := server.New()
 	s.Handler.Handle("/echo", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) })
 	t.Cleanup(func() { _ = s.Shutdown(context.Background()) })
-	ln := listen(t)
+	ln := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- s.Serve(ln) }()
 	c := dial(t, "tcp://"+ln.Addr().String())
@@ -189,7 +189,7 @@ func TestServingOutlivesAcceptsThatFail(t *testing.T) {
 	h := open(t, nil)
 	s.Handler.SetLogger(h.Handler.Logger())
 	s.Handler.Handle("/echo", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) })
-	ln := listen(t)
+	ln := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- s.Serve(&flakyListener{Listener: ln, failures: 3}) }()
 	c := dial(t, "tcp://"+ln.Addr().String())

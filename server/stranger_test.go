@@ -16,10 +16,7 @@ func TestStrangersCountAndEndWithTheServer(t *testing.T) {
 	s := server.New(server.MaxLoad(3))
 	s.Handler.SetLogger(slog.New(slog.DiscardHandler))
 	s.Handler.HandleAuthenticate(func(context.Context, arpc.Credentials) (*arpc.Identity, error) { return nil, errors.New("nobody") })
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- s.Serve(ln) }()
 	var open []net.Conn

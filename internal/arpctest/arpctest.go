@@ -1,6 +1,7 @@
 // Package arpctest connects two peers in one process for tests: over a pipe in
 // memory, over TCP, over WebSocket. Peers are symmetric, so a test that runs
-// EachWay runs from both ends and over each transport.
+// EachWay runs from both ends and over each transport. Beside it is what tests of
+// other packages share: sockets, waiting, a log, how much of a long test to run.
 package arpctest
 
 import (
@@ -8,14 +9,10 @@ import (
 	"net"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/ws"
 )
-
-// Wait is how long a test waits for what must happen.
-const Wait = 10 * time.Second
 
 // Transport makes the two ends of a connection: what a client dials, and what
 // comes out on the accepting side.
@@ -36,23 +33,8 @@ func openPipe(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Con
 }
 
 func openTCP(t testing.TB, serve func(net.Conn, arpc.Accepted)) func() (net.Conn, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	accepting := make(chan struct{})
-	go func() {
-		defer close(accepting)
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serve(conn, arpc.Accepted{})
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-accepting })
+	ln := Listen(t)
+	Accept(t, ln, func(conn net.Conn) { serve(conn, arpc.Accepted{}) })
 	return func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
 }
 
@@ -117,37 +99,5 @@ func EachWay(t *testing.T, setup func(far *arpc.Handler), test func(t *testing.T
 func endWithConnection(accepting *arpc.Handler, hello arpc.HelloMode) {
 	if hello == arpc.HelloNever {
 		accepting.SetLimits(arpc.Limits{Grace: -1})
-	}
-}
-
-// Receive takes a value that must come.
-func Receive[T any](t testing.TB, from <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(Wait):
-		t.Fatalf("%s: nothing within %v", what, Wait)
-		panic("unreachable")
-	}
-}
-
-// Closed waits for a channel that must be closed.
-func Closed(t testing.TB, done <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(Wait):
-		t.Errorf("%s: not ended within %v", what, Wait)
-	}
-}
-
-// Eventually waits until a condition holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(Wait); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, Wait)
-		}
 	}
 }

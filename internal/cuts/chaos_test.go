@@ -1,12 +1,10 @@
 package cuts_test
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"net"
-	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/internal/cuts"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -60,25 +59,10 @@ func newChaos(t *testing.T, quota int) *chaos {
 		x.working.Go(func() { x.work(name, c) })
 		x.write(ctx, "here")
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- x.server.Serve(listener) }()
-	site := httptest.NewServer(x.server.WebSocket())
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
-		defer cancel()
-		if err := x.server.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		<-served
-		site.Close()
-	})
-	for i, address := range []string{listener.Addr().String(), site.Listener.Addr().String()} {
+	tcp, web := arpctest.Doors(t, x.server)
+	for i, address := range []string{strings.TrimPrefix(tcp, "tcp://"), strings.TrimPrefix(web, "ws://")} {
 		random := x.random(fmt.Sprint("door ", i)) // which one goroutine at a time asks
-		x.doors = append(x.doors, proxy(t, cuts.Config{Server: address, Plan: func(int) *cuts.Cut { return x.cut(random) }}))
+		x.doors = append(x.doors, cuts.Start(t, cuts.Config{Server: address, Plan: func(int) *cuts.Cut { return x.cut(random) }}))
 	}
 	return x
 }
@@ -184,8 +168,8 @@ func (x *chaos) dial(t *testing.T, i int) *pubsub.Client {
 
 // TestChaos: clients in Go, and everything under way at once.
 func TestChaos(t *testing.T) {
-	x := newChaos(t, scaled(10_000))
-	witnesses := make([]*witness, 12)
+	x := newChaos(t, arpctest.Scaled(10_000))
+	witnesses := make([]*witness.Witness, 12)
 	run := newPublications()
 	for i := range witnesses {
 		c, name := x.dial(t, i), fmt.Sprint("c", i)
@@ -197,7 +181,7 @@ func TestChaos(t *testing.T) {
 	x.cutEnough(t)
 	x.working.Wait()
 	for _, w := range witnesses {
-		run.Subscribers = append(run.Subscribers, w.report(t, run))
+		run.Subscribers = append(run.Subscribers, heard(t, w, run))
 	}
 	x.verify(t, "chaos", len(witnesses), 0, run.Run)
 }
@@ -207,15 +191,15 @@ func TestChaos(t *testing.T) {
 func (x *chaos) cutEnough(t *testing.T) {
 	t.Helper()
 	limit := 20 * time.Second
-	if whole {
+	if arpctest.Whole {
 		limit = 10 * time.Minute
 	}
 	x.armed.Store(true)
 	for _, door := range x.doors {
 		door.CutAll(true)
 	}
-	enough := within(limit, func() bool { return x.isOver() || int64(x.made()) >= x.quota })
-	if whole && !enough {
+	enough := arpctest.Within(limit, func() bool { return x.isOver() || int64(x.made()) >= x.quota })
+	if arpctest.Whole && !enough {
 		t.Errorf("%d cuts after %v", x.made(), limit)
 	}
 	x.armed.Store(false)
@@ -233,17 +217,7 @@ func (x *chaos) made() (n int) {
 // verify says what is wrong, and what there was.
 func (x *chaos) verify(t *testing.T, name string, inGo, inNode int, run checker.Run) {
 	t.Helper()
-	for i, v := range checker.Check(run) {
-		if i == 20 {
-			t.Error("and more")
-			break
-		}
-		t.Error(v)
-	}
-	deliveries := 0
-	for _, s := range run.Subscribers {
-		deliveries += len(s.Events) - 1
-	}
+	deliveries := witness.Verify(t, run)
 	s, wrong := x.settle()
 	for _, what := range wrong[:min(len(wrong), 20)] {
 		t.Error(what)
@@ -253,7 +227,7 @@ func (x *chaos) verify(t *testing.T, name string, inGo, inNode int, run checker.
 		"cuts": x.made(), "resumed": x.accepting.resumed.Load(), "calls": s.calls, "notifies": s.notes,
 		"chunks": s.chunks, "deliveries": deliveries, "lost": s.lost, "doubled": s.doubled, "seed": x.seed,
 	} {
-		figure(t, name+"_"+what, n)
+		arpctest.Figure(t, name+"_"+what, n)
 	}
 }
 
@@ -270,12 +244,4 @@ func (x *chaos) sessions(t *testing.T, clients, accepted int) {
 	if x.accepting.resumed.Load() == 0 || clients > 0 && x.client.resumed.Load() == 0 {
 		t.Error("no session was resumed")
 	}
-}
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
 }

@@ -90,13 +90,13 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 	for i := 0; st.proxy.Cuts() < len(plan) && i < 1000; i++ { // it was to be cut behind its end
 		st.call(client, "/echo", fmt.Sprint("fill ", i))
 	}
-	resumed := within(arpctest.Wait, func() bool {
+	resumed := arpctest.Within(arpctest.Wait, func() bool {
 		return len(plan) == 0 || st.at.client.resumed.Load() > 0 && client.State() == arpc.StateOpen
 	})
 	if !resumed {
 		st.complain("it was not resumed")
 	}
-	within(arpctest.Wait, st.allHeard) // settle says it if that fails
+	arpctest.Within(arpctest.Wait, st.allHeard) // settle says it if that fails
 	st.end(client, len(plan))
 	if _, wrong := st.settle(); len(wrong) > 0 {
 		return fmt.Errorf("%q", wrong)
@@ -110,7 +110,7 @@ func cutSession(door string, plan []cuts.Cut, tap func(connection int, way cuts.
 func (st *stage) end(client *arpc.Client, cuts int) {
 	client.Stop()
 	<-client.Done()
-	ended := within(arpctest.Wait, func() bool {
+	ended := arpctest.Within(arpctest.Wait, func() bool {
 		return st.ended.Load() > 0 && st.at.server.connected.Load() == st.at.server.disconnected.Load()
 	})
 	if n := st.ended.Load(); n != 1 {
@@ -159,7 +159,7 @@ func (tr *traffic) sizes(connection int) (n [2]int64) {
 // tenth says whether a position is among those of today. Without ARPC_SLOW a tenth
 // is, another one each day.
 func tenth(position int64) bool {
-	return whole || (position+day)%10 == 0
+	return arpctest.Whole || (position+day)%10 == 0
 }
 
 var day = time.Now().Unix() / (24 * 60 * 60)
@@ -180,7 +180,7 @@ func TestEveryByte(t *testing.T) {
 			}
 		})
 	}
-	figure(t, "every_byte_positions", positions)
+	arpctest.Figure(t, "every_byte_positions", positions)
 }
 
 // TestEveryByteOfResuming cuts the session in its middle, and what resumes it once
@@ -199,7 +199,7 @@ func TestEveryByteOfResuming(t *testing.T) {
 			}
 		})
 	}
-	figure(t, "every_byte_of_resuming_positions", positions)
+	arpctest.Figure(t, "every_byte_of_resuming_positions", positions)
 }
 
 // measure returns how many bytes go each way until the client is there, and in all.

@@ -193,7 +193,7 @@ type sum struct{ calls, notes, chunks, lost, doubled int }
 
 // settle waits until all is heard, and says what is wrong.
 func (l *ledger) settle() (sum, []string) {
-	if !within(arpctest.Wait, l.allHeard) {
+	if !arpctest.Within(arpctest.Wait, l.allHeard) {
 		l.complain("not everything that was said was heard")
 	}
 	l.mu.Lock()

@@ -1,17 +1,12 @@
 package cuts_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/child"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
 
@@ -38,102 +33,11 @@ type report struct {
 	Resumed     int
 }
 
-// node is a Node process with clients of arpc-js.
-type node struct {
-	commands io.WriteCloser
-	said     chan string // lines
-}
-
-// startNode starts a process, which ends with the test, and waits until its clients
-// are there.
-func startNode(t *testing.T, do task) *node {
+// reported waits until all has come that a process is told of.
+func reported(t *testing.T, by *child.Process, of told) (r report) {
 	t.Helper()
-	program, err := filepath.Abs("peer.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat("../../web/arpc-js/dist/index.js"); err != nil {
-		t.Fatalf("arpc-js is not built (make build): %v", err)
-	}
-	cmd := exec.Command("node", program)
-	cmd.Stderr = os.Stderr
-	commands, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	n := &node{commands: commands, said: make(chan string, 1)}
-	go func() {
-		defer close(n.said)
-		for in := bufio.NewReader(output); ; {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				return
-			}
-			n.said <- strings.TrimSuffix(line, "\n")
-		}
-	}()
-	t.Cleanup(func() {
-		_ = commands.Close() // which ends it
-		for range n.said {
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
-	n.tell(t, do)
-	n.hear(t, "ready")
-	return n
-}
-
-// tell says a line: text, or JSON.
-func (n *node) tell(t *testing.T, what any) {
-	t.Helper()
-	line, isText := what.(string)
-	if !isText {
-		text, err := json.Marshal(what)
-		if err != nil {
-			t.Fatal(err)
-		}
-		line = string(text)
-	}
-	if _, err := fmt.Fprintln(n.commands, line); err != nil {
-		t.Fatalf("tell node: %v", err)
-	}
-}
-
-func (n *node) line(t *testing.T) string {
-	t.Helper()
-	select {
-	case line, ok := <-n.said:
-		if !ok {
-			t.Fatal("node said no more")
-		}
-		return line
-	case <-time.After(2 * patience):
-		t.Fatal("node says nothing")
-	}
-	return ""
-}
-
-func (n *node) hear(t *testing.T, want string) {
-	t.Helper()
-	if line := n.line(t); line != want {
-		t.Fatalf("node said %.100q, not %q", line, want)
-	}
-}
-
-// report waits until all has come that it is told of.
-func (n *node) report(t *testing.T, of told) (r report) {
-	t.Helper()
-	n.tell(t, of)
-	if err := json.Unmarshal([]byte(n.line(t)), &r); err != nil {
+	by.Tell(t, of)
+	if err := json.Unmarshal([]byte(by.Line(t)), &r); err != nil {
 		t.Fatalf("report of node: %v", err)
 	}
 	return r
@@ -141,23 +45,23 @@ func (n *node) report(t *testing.T, of told) (r report) {
 
 // TestChaosNode: clients of arpc-js in Node, and everything under way at once.
 func TestChaosNode(t *testing.T) {
-	x := newChaos(t, scaled(10_000))
+	x := newChaos(t, arpctest.Scaled(10_000))
 	do := task{URL: "ws://" + x.doors[1].Address + "/", Seed: uint32(x.seed), All: topicAll, One: topicOne}
 	for i := range 12 {
 		do.Names = append(do.Names, fmt.Sprint("n", i))
 	}
-	n := startNode(t, do)
+	n := child.StartNode(t, "peer.mjs", do)
 	run := newPublications()
-	n.tell(t, "go")
+	n.Tell(t, "go")
 	x.working.Go(func() { x.publishing("server", x.server, run) })
 	x.cutEnough(t)
-	n.tell(t, "stop")
+	n.Tell(t, "stop")
 	x.working.Wait()
-	n.hear(t, "stopped")
+	n.Hear(t, "stopped")
 	x.mu.Lock()
 	said := told{Said: x.Said, Newest: run.newest()}
 	x.mu.Unlock()
-	r := n.report(t, said)
+	r := reported(t, n, said)
 	x.add(r.Account)
 	run.Published = append(run.Published, r.Published...)
 	run.Subscribers = r.Subscribers

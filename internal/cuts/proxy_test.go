@@ -14,41 +14,11 @@ import (
 	"github.com/seed-fbfaa03e/arpc/internal/cuts"
 )
 
-// proxy starts a Proxy in front of a server, which ends with the test.
-func proxy(t testing.TB, config cuts.Config) *cuts.Proxy {
-	t.Helper()
-	p, err := cuts.NewProxy(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
 // listen serves each connection with a function of its own, until the test ends.
 func listen(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serve(c)
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { listener.Close(); <-ended })
+	listener := arpctest.Listen(t)
+	arpctest.Accept(t, listener, func(c net.Conn) { serve(c); c.Close() })
 	return listener.Addr().String()
 }
 
@@ -81,7 +51,7 @@ func TestProxyCutsAtTheByte(t *testing.T) {
 				got.Store(int64(len(all)))
 				serverEnded <- err
 			})
-			p := proxy(t, cuts.Config{Server: server, Plan: func(int) *cuts.Cut { return &cuts.Cut{Way: way, After: after} }})
+			p := cuts.Start(t, cuts.Config{Server: server, Plan: func(int) *cuts.Cut { return &cuts.Cut{Way: way, After: after} }})
 			c, err := net.Dial("tcp", p.Address)
 			if err != nil {
 				t.Fatal(err)
@@ -113,7 +83,7 @@ func TestProxyCutsAtTheByte(t *testing.T) {
 
 func TestProxyResets(t *testing.T) {
 	server := listen(t, func(c net.Conn) { _, _ = read(c) })
-	p := proxy(t, cuts.Config{Server: server, Plan: func(n int) *cuts.Cut { return &cuts.Cut{After: 3, Reset: n == 0} }})
+	p := cuts.Start(t, cuts.Config{Server: server, Plan: func(n int) *cuts.Cut { return &cuts.Cut{After: 3, Reset: n == 0} }})
 	for _, reset := range []bool{true, false} {
 		c, err := net.Dial("tcp", p.Address)
 		if err != nil {
@@ -133,7 +103,7 @@ func TestProxyResets(t *testing.T) {
 func TestProxyCarriesEverything(t *testing.T) {
 	server := listen(t, func(c net.Conn) { _, _ = io.CopyN(c, c, 1<<20) })
 	var tapped [2]atomic.Int64
-	p := proxy(t, cuts.Config{Server: server, Tap: func(_ int, way cuts.Way, b []byte) { tapped[way].Add(int64(len(b))) }})
+	p := cuts.Start(t, cuts.Config{Server: server, Tap: func(_ int, way cuts.Way, b []byte) { tapped[way].Add(int64(len(b))) }})
 	c, err := net.Dial("tcp", p.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +123,7 @@ func TestProxyCarriesEverything(t *testing.T) {
 // TestProxyIsDown: nothing gets through until it is up again.
 func TestProxyIsDown(t *testing.T) {
 	server := listen(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
-	p := proxy(t, cuts.Config{Server: server})
+	p := cuts.Start(t, cuts.Config{Server: server})
 	through := func() bool {
 		c, err := net.Dial("tcp", p.Address)
 		if err != nil {

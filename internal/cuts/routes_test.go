@@ -16,16 +16,6 @@ var errFailed = errors.New("failed")
 // patience is how long a call or a stream may take, the cuts included.
 const patience = 30 * time.Second
 
-// within waits until something holds.
-func within(d time.Duration, holds func() bool) bool {
-	for end := time.Now().Add(d); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
-}
-
 // reply is what the request of an id is answered with.
 func reply(id string) string { return "re " + id }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
@@ -72,7 +74,7 @@ func (x *chaos) publishing(who string, to publisher, into *publications) {
 func (x *chaos) publishToOne(to publisher, id string) {
 	x.ask(id)
 	var err error
-	within(patience, func() bool {
+	arpctest.Within(patience, func() bool {
 		var coded *arpc.Error
 		err = to.PublishToOne(topicOne, id)
 		return !errors.As(err, &coded) || coded.Code != arpc.CodeNotFound
@@ -80,53 +82,32 @@ func (x *chaos) publishToOne(to publisher, id string) {
 	x.answer(id, "", "", err)
 }
 
-// A witness writes down what a subscriber gets.
-type witness struct {
-	mu           sync.Mutex // guards record
-	record       checker.Subscriber
-	subscription *pubsub.Subscription
-}
-
-// follow subscribes a client to both topics.
-func (x *chaos) follow(t *testing.T, c *pubsub.Client, name string) *witness {
+// follow subscribes a client to both topics, and writes down what is published to all.
+func (x *chaos) follow(t *testing.T, c *pubsub.Client, name string) *witness.Witness {
 	t.Helper()
-	w := &witness{record: checker.Subscriber{Name: name}}
-	var err error
-	w.mu.Lock() // it begins with where it begins
-	defer w.mu.Unlock()
-	w.subscription, err = c.Subscribe(topicAll, func(m *pubsub.Message) {
-		w.add(checker.Event{Kind: checker.Message, Topic: m.Topic, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
-	}, pubsub.OnGap(func(g pubsub.Gap) { x.complain("%s was told of %+v", name, g) }))
+	w, begun := witness.New(name), make(chan struct{})
+	sub, err := c.Subscribe(topicAll, func(m *pubsub.Message) { <-begun; w.Take(m) },
+		pubsub.OnGap(func(g pubsub.Gap) { x.complain("%s was told of %+v", name, g) }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := w.subscription.Position()
-	w.record.Events = []checker.Event{{Kind: checker.Started, Topic: topicAll, Epoch: at.Epoch, Offset: at.Offset}}
+	at := sub.Position()
+	w.Add(checker.Event{Kind: checker.Started, Topic: topicAll, Epoch: at.Epoch, Offset: at.Offset})
+	close(begun)
 	if _, err := c.Subscribe(topicOne, func(m *pubsub.Message) { x.handle(string(m.Data.Data)) }); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func (w *witness) add(e checker.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.record.Events = append(w.record.Events, e)
-}
-
-// report waits until all that was published has come.
-func (w *witness) report(t *testing.T, all *publications) checker.Subscriber {
+// heard waits until all that was published has come to a witness.
+func heard(t *testing.T, w *witness.Witness, all *publications) checker.Subscriber {
 	t.Helper()
 	newest := all.newest()
-	last := func() checker.Subscriber {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.record
+	if !arpctest.Within(patience, func() bool { events := w.Record().Events; return events[len(events)-1].Offset >= newest }) {
+		t.Errorf("%s has not got all %d publications", w.Record().Name, newest)
 	}
-	if !within(patience, func() bool { s := last(); return s.Events[len(s.Events)-1].Offset >= newest }) {
-		t.Errorf("%s has not got all %d publications", w.record.Name, newest)
-	}
-	s := last()
+	s := w.Record()
 	s.Complete = map[string]uint64{topicAll: newest}
 	return s
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // texts are bodies that break what counts characters for bytes, or takes text
@@ -45,9 +47,9 @@ func (c *caller) seq() uint64 {
 }
 
 // echo is a request for an echo, and its answer.
-func (c *caller) echo(flags byte, body string) (request, answer frame) {
+func (c *caller) echo(flags byte, body string) (request, answer rawframe.Frame) {
 	seq := c.seq()
-	return frame{cmdRequest, flags, seq, "/echo", []byte(body)}, frame{cmdResponse, flags, seq, "/echo", []byte(body)}
+	return rawframe.Request(flags, seq, "/echo", body), rawframe.Response(flags, seq, "/echo", body)
 }
 
 func (c *caller) one(flags byte, body string) {
@@ -68,7 +70,7 @@ func (c *caller) twoInOneWrite(text string) {
 func (c *caller) byteByByte(text string) {
 	c.t.Helper()
 	request, answer := c.echo(0, text)
-	for _, b := range request.bytes() {
+	for _, b := range rawframe.Append(nil, request) {
 		if _, err := c.Write([]byte{b}); err != nil {
 			c.t.Fatal(err)
 		}
@@ -79,15 +81,15 @@ func (c *caller) byteByByte(text string) {
 func (c *caller) unknownRoute(flags byte, method, body string) {
 	c.t.Helper()
 	seq := c.seq()
-	c.write(frame{cmdRequest, flags, seq, method, []byte(body)})
-	c.expect("an unknown route", frame{cmdResponse, flags | flagError, seq, method, []byte("method not found")})
+	c.write(rawframe.Request(flags, seq, method, body))
+	c.expect("an unknown route", rawframe.Response(flags|rawframe.FlagError, seq, method, "method not found"))
 }
 
 func (c *caller) pingAndCall(text string) {
 	c.t.Helper()
 	request, answer := c.echo(0, text)
-	c.write(frame{cmd: cmdPing, seq: request.seq + 1}, request)
-	c.expectBoth(frame{cmd: cmdPong, seq: request.seq + 1}, answer)
+	c.write(rawframe.Frame{Cmd: rawframe.CmdPing, Seq: request.Seq + 1}, request)
+	c.expectBoth(rawframe.Frame{Cmd: rawframe.CmdPong, Seq: request.Seq + 1}, answer)
 }
 
 // TestSixHundredCallsInARow over each door: every kind of call in turn, and
@@ -106,13 +108,13 @@ func TestSixHundredCallsInARow(t *testing.T) {
 				case 0:
 					c.one(0, text)
 				case 1:
-					c.one(flagAsync, text)
+					c.one(rawframe.FlagAsync, text)
 				case 2:
 					c.twoInOneWrite(text)
 				case 3:
 					c.byteByByte(text)
 				case 4:
-					c.unknownRoute(byte(i)&flagAsync, missing[i%len(missing)], text)
+					c.unknownRoute(byte(i)&rawframe.FlagAsync, missing[i%len(missing)], text)
 				case 5:
 					c.pingAndCall(text)
 				case 6:
@@ -124,13 +126,13 @@ func TestSixHundredCallsInARow(t *testing.T) {
 }
 
 // expectBoth reads two frames, in either order.
-func (p *peer) expectBoth(one, other frame) {
+func (p *peer) expectBoth(one, other rawframe.Frame) {
 	p.t.Helper()
 	first, second := p.read(), p.read()
-	if first.equal(other) {
+	if first == other {
 		first, second = second, first
 	}
-	if !first.equal(one) || !second.equal(other) {
+	if first != one || second != other {
 		p.t.Fatalf("got %v and %v, want %v and %v", first, second, one, other)
 	}
 }
@@ -141,20 +143,20 @@ func TestManyCallsInOneWrite(t *testing.T) {
 	for _, door := range doors {
 		t.Run(door, func(t *testing.T) {
 			p := d.connect(t, door)
-			var all []frame
+			var all []rawframe.Frame
 			want := map[uint64]string{}
 			for i := range 600 {
 				body := fmt.Sprint(i, texts[i%len(texts)])
-				all = append(all, frame{cmdRequest, 0, uint64(i), "/echo", []byte(body)})
+				all = append(all, rawframe.Request(0, uint64(i), "/echo", body))
 				want[uint64(i)] = body
 			}
 			p.write(all...)
 			for range all {
 				got := p.read()
-				if body, ok := want[got.seq]; !ok || string(got.body) != body || got.cmd != cmdResponse || got.flags != 0 {
+				if body, ok := want[got.Seq]; !ok || got.Body != body || got.Cmd != rawframe.CmdResponse || got.Flags != 0 {
 					t.Fatalf("got %v, want %q, asked and open: %v", got, body, ok)
 				}
-				delete(want, got.seq)
+				delete(want, got.Seq)
 			}
 		})
 	}
@@ -169,9 +171,9 @@ func TestEchoKeepsTheKindOfABody(t *testing.T) {
 			for kind := range byte(4) {
 				for i, text := range texts {
 					seq := uint64(kind)<<32 | uint64(i)
-					request := frame{cmdRequest, kind << 4, seq, "/echo", []byte(text)}
+					request := rawframe.Request(kind<<4, seq, "/echo", text)
 					p.write(request)
-					p.expect(fmt.Sprint("kind ", kind), frame{cmdResponse, kind << 4, seq, "/echo", []byte(text)})
+					p.expect(fmt.Sprint("kind ", kind), rawframe.Response(kind<<4, seq, "/echo", text))
 				}
 			}
 		})
@@ -182,9 +184,9 @@ func TestEchoKeepsTheKindOfABody(t *testing.T) {
 func TestFragmentsOfAWebSocketMessage(t *testing.T) {
 	p := start(t).connect(t, "websocket")
 	w := p.link.(*webSocket)
-	request := frame{cmdRequest, 0, 7, "/echo", []byte("in fragments")}
+	request := rawframe.Request(0, 7, "/echo", "in fragments")
 	opcode := byte(2)
-	for _, b := range request.bytes() {
+	for _, b := range rawframe.Append(nil, request) {
 		if err := w.send(opcode, []byte{b}); err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +198,7 @@ func TestFragmentsOfAWebSocketMessage(t *testing.T) {
 	if err := w.send(0x80, nil); err != nil {
 		t.Fatal(err)
 	}
-	p.expect("fragments", frame{cmdResponse, 0, 7, "/echo", []byte("in fragments")})
+	p.expect("fragments", rawframe.Response(0, 7, "/echo", "in fragments"))
 }
 
 // TestNotifiesAreNotAnswered, known or not.
@@ -206,10 +208,10 @@ func TestNotifiesAreNotAnswered(t *testing.T) {
 		t.Run(door, func(t *testing.T) {
 			p := d.connect(t, door)
 			for _, method := range []string{"/echo", "/missing"} {
-				p.write(frame{cmdNotify, flagAsync, 3, method, []byte("x")})
+				p.write(rawframe.Notify(rawframe.FlagAsync, 3, method, "x"))
 			}
-			p.write(frame{cmdRequest, 0, 9, "/echo", []byte("next")})
-			p.expect("what comes next", frame{cmdResponse, 0, 9, "/echo", []byte("next")})
+			p.write(rawframe.Request(0, 9, "/echo", "next"))
+			p.expect("what comes next", rawframe.Response(0, 9, "/echo", "next"))
 		})
 	}
 }
@@ -217,9 +219,9 @@ func TestNotifiesAreNotAnswered(t *testing.T) {
 func TestBadFramesCloseTheConnection(t *testing.T) {
 	d := start(t)
 	for name, bytes := range map[string][]byte{
-		"a length of 4 GiB":     {0xff, 0xff, 0xff, 0xff, 0, cmdRequest, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0},
-		"a method of 200 bytes": {0xff, 0, 0, 0, 0, cmdRequest, 0, 200, 0, 0, 0, 0, 0, 0, 0, 0},
-		"a request for nothing": {0, 0, 0, 0, 0, cmdRequest, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		"a length of 4 GiB":     {0xff, 0xff, 0xff, 0xff, 0, rawframe.CmdRequest, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0},
+		"a method of 200 bytes": {0xff, 0, 0, 0, 0, rawframe.CmdRequest, 0, 200, 0, 0, 0, 0, 0, 0, 0, 0},
+		"a request for nothing": {0, 0, 0, 0, 0, rawframe.CmdRequest, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 	} {
 		for _, door := range doors {
 			t.Run(name+" over "+door, func(t *testing.T) {
@@ -231,7 +233,7 @@ func TestBadFramesCloseTheConnection(t *testing.T) {
 					t.Errorf("ended with %v", err)
 				}
 				other := d.connect(t, door)
-				if got := other.call(1, "/echo", "others go on"); string(got.body) != "others go on" {
+				if got := other.call(1, "/echo", "others go on"); got.Body != "others go on" {
 					t.Errorf("got %v", got)
 				}
 			})

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 )
 
 const demoSource = "../../web/chat-demo"
@@ -42,27 +43,9 @@ var build = sync.OnceValues(func() (path string, err error) {
 type demo struct {
 	process   *exec.Cmd
 	http, tcp string // addresses it printed
-	stderr    lockedBuffer
+	stderr    arpctest.Log
 	ended     chan struct{} // closed when it has; then status is valid
 	status    int
-}
-
-// lockedBuffer collects what a process writes while a test may look at it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // start runs the demo on free ports, unless args say otherwise, until the test ends.

@@ -1,70 +1,14 @@
 package e2e_test
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
-
-// The frame, once more from its table: 16 bytes little-endian, then method and
-// body. Nothing of the project is used to write or read it.
-const (
-	cmdRequest  = 1
-	cmdResponse = 2
-	cmdNotify   = 3
-	cmdPing     = 4
-	cmdPong     = 5
-
-	flagError = 1 << 0
-	flagAsync = 1 << 1
-
-	headerLen = 16
-)
-
-type frame struct {
-	cmd, flags byte
-	seq        uint64
-	method     string
-	body       []byte
-}
-
-func (f frame) bytes() []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(len(f.method)+len(f.body)))
-	b = append(b, 0, f.cmd, f.flags, byte(len(f.method)))
-	b = binary.LittleEndian.AppendUint64(b, f.seq)
-	b = append(b, f.method...)
-	return append(b, f.body...)
-}
-
-func (f frame) equal(other frame) bool {
-	return f.cmd == other.cmd && f.flags == other.flags && f.seq == other.seq && f.method == other.method && bytes.Equal(f.body, other.body)
-}
-
-func (f frame) String() string {
-	return fmt.Sprintf("cmd %d flags %#02x seq %d %q %d bytes %.40q", f.cmd, f.flags, f.seq, f.method, len(f.body), f.body)
-}
-
-// readFrame reads one frame of a byte stream.
-func readFrame(from io.Reader) (frame, error) {
-	var h [headerLen]byte
-	if _, err := io.ReadFull(from, h[:]); err != nil {
-		return frame{}, err
-	}
-	size, methodLen := binary.LittleEndian.Uint32(h[:]), uint32(h[7])
-	if size > 64<<20 || methodLen > size || h[4] != 0 {
-		return frame{}, fmt.Errorf("bad header %x", h)
-	}
-	rest := make([]byte, size)
-	if _, err := io.ReadFull(from, rest); err != nil {
-		return frame{}, err
-	}
-	return frame{h[5], h[6], binary.LittleEndian.Uint64(h[8:]), string(rest[:methodLen]), rest[methodLen:]}, nil
-}
 
 // link is a door seen from outside: a stream of bytes in, and what is written
 // at once leaves as one unit, on a WebSocket as one message.
@@ -104,45 +48,41 @@ func (d *demo) open(door string) (l link, err error) {
 	return l, l.SetDeadline(time.Now().Add(patience))
 }
 
-func (p *peer) write(frames ...frame) {
+func (p *peer) write(frames ...rawframe.Frame) {
 	p.t.Helper()
-	var all []byte
-	for _, f := range frames {
-		all = append(all, f.bytes()...)
-	}
-	if _, err := p.Write(all); err != nil {
+	if _, err := p.Write(rawframe.Append(nil, frames...)); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 // read returns the next frame that is not a ping.
-func (p *peer) read() frame {
+func (p *peer) read() rawframe.Frame {
 	p.t.Helper()
 	for {
-		f, err := readFrame(p)
+		f, err := rawframe.Read(p)
 		if err != nil {
 			p.t.Fatalf("read: %v", err)
 		}
-		if f.cmd != cmdPing {
+		if f.Cmd != rawframe.CmdPing {
 			return f
 		}
-		p.write(frame{cmd: cmdPong, seq: f.seq})
+		p.write(rawframe.Frame{Cmd: rawframe.CmdPong, Seq: f.Seq})
 	}
 }
 
-func (p *peer) expect(what string, want frame) {
+func (p *peer) expect(what string, want rawframe.Frame) {
 	p.t.Helper()
-	if got := p.read(); !got.equal(want) {
+	if got := p.read(); got != want {
 		p.t.Fatalf("%s: got %v, want %v", what, got, want)
 	}
 }
 
 // call sends a request and returns its answer.
-func (p *peer) call(seq uint64, method, body string) frame {
+func (p *peer) call(seq uint64, method, body string) rawframe.Frame {
 	p.t.Helper()
-	p.write(frame{cmd: cmdRequest, seq: seq, method: method, body: []byte(body)})
+	p.write(rawframe.Request(0, seq, method, body))
 	answer := p.read()
-	if answer.cmd != cmdResponse || answer.seq != seq || answer.method != method {
+	if answer.Cmd != rawframe.CmdResponse || answer.Seq != seq || answer.Method != method {
 		p.t.Fatalf("%s %d was answered with %v", method, seq, answer)
 	}
 	return answer
@@ -151,7 +91,7 @@ func (p *peer) call(seq uint64, method, body string) frame {
 // end reads until the connection ends.
 func (p *peer) end() error {
 	for {
-		if _, err := readFrame(p); err != nil {
+		if _, err := rawframe.Read(p); err != nil {
 			var late net.Error
 			if errors.As(err, &late) && late.Timeout() {
 				p.t.Fatal("the connection did not end")

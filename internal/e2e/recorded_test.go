@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
@@ -95,10 +97,7 @@ func TestAnOriginalClientIsServed(t *testing.T) {
 // serve gives a server one connection.
 func serve(t testing.TB, s *server.Server) net.Conn {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := arpctest.Listen(t)
 	serving := make(chan error, 1)
 	go func() { serving <- s.Serve(ln) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -126,11 +125,7 @@ type original struct {
 // dialOriginal makes a client of something, and the other end of its connection.
 func dialOriginal[C any](t *testing.T, dial func(func() (net.Conn, error)) (C, error), script func(original)) (c C, played <-chan struct{}) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
+	ln := arpctest.Listen(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -144,7 +139,7 @@ func dialOriginal[C any](t *testing.T, dial func(func() (net.Conn, error)) (C, e
 		script(original{t, conn})
 		_, _ = io.Copy(io.Discard, conn) // until the client goes
 	}()
-	c, err = dial(func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
+	c, err := dial(func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +164,8 @@ func (o original) play(label string, r *recording, free int) bool {
 	}
 	for _, answer := range r.server {
 		for rest := bytes.Clone(answer); len(rest) > 0; {
-			n := headerLen + int(binary.LittleEndian.Uint32(rest))
-			if rest[5] == cmdResponse {
+			n := rawframe.HeaderLen + int(binary.LittleEndian.Uint32(rest))
+			if rest[5] == rawframe.CmdResponse {
 				copy(rest[8:16], seq)
 			}
 			if _, err := o.conn.Write(rest[:n]); err != nil {
@@ -242,7 +237,7 @@ func TestAnOriginalServerIsCalled(t *testing.T) {
 		}
 		// A ping is a ping from either side.
 		_, _ = o.conn.Write(all["ping"].client[0])
-		pong := make([]byte, headerLen)
+		pong := make([]byte, rawframe.HeaderLen)
 		if _, err := io.ReadFull(o.conn, pong); err != nil || !bytes.Equal(pong, all["ping"].server[0]) {
 			t.Errorf("pong %x, %v", pong, err)
 		}

@@ -1,11 +1,13 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // publication is the body of the topics' routes: data, name, length of the name
@@ -19,7 +21,7 @@ func publication(topic, data string, at time.Time) string {
 // succeed makes a request whose answer is a success without a body.
 func (p *peer) succeed(seq uint64, method, body string) {
 	p.t.Helper()
-	if got := p.call(seq, method, body); got.flags != 0 || len(got.body) != 0 {
+	if got := p.call(seq, method, body); got.Flags != 0 || len(got.Body) != 0 {
 		p.t.Fatalf("%s was answered with %v", method, got)
 	}
 }
@@ -29,24 +31,24 @@ func (p *peer) succeed(seq uint64, method, body string) {
 func (p *peer) hear(topic, data string, offset uint64) {
 	p.t.Helper()
 	got := p.read()
-	if got.cmd != cmdNotify || got.method != "in_P" || got.flags&(flagError|flagAsync) != 0 {
+	if got.Cmd != rawframe.CmdNotify || got.Method != "in_P" || got.Flags&(rawframe.FlagError|rawframe.FlagAsync) != 0 {
 		p.t.Fatalf("got %v, want publication %q", got, data)
 	}
 	p.checkPublication(got, topic, data, offset)
 }
 
-func (p *peer) checkPublication(got frame, topic, data string, offset uint64) {
+func (p *peer) checkPublication(got rawframe.Frame, topic, data string, offset uint64) {
 	p.t.Helper()
 	front := data + topic + string(binary.LittleEndian.AppendUint16(nil, uint16(len(topic))))
-	if len(got.body) != len(front)+8 || !bytes.HasPrefix(got.body, []byte(front)) {
-		p.t.Fatalf("body %q, want %q and a time", got.body, front)
+	if len(got.Body) != len(front)+8 || !strings.HasPrefix(got.Body, front) {
+		p.t.Fatalf("body %q, want %q and a time", got.Body, front)
 	}
-	at := time.Unix(0, int64(binary.LittleEndian.Uint64(got.body[len(front):])))
+	at := time.Unix(0, int64(binary.LittleEndian.Uint64([]byte(got.Body[len(front):]))))
 	if age := time.Since(at); age < 0 || age > time.Hour {
 		p.t.Errorf("published at %v", at)
 	}
-	if got.seq != offset {
-		p.t.Errorf("offset %d, want %d", got.seq, offset)
+	if got.Seq != offset {
+		p.t.Errorf("offset %d, want %d", got.Seq, offset)
 	}
 }
 
@@ -65,37 +67,37 @@ func TestBothDoorsMeetInOneTopic(t *testing.T) {
 	for i, text := range texts {
 		publisher, listener := both[i%2], both[(i+1)%2]
 		offset++
-		publisher.write(frame{cmdRequest, 0, 100 + offset, "in_P", []byte(publication(topic, text, time.Now()))})
+		publisher.write(rawframe.Request(0, 100+offset, "in_P", publication(topic, text, time.Now())))
 		answer, own := publisher.read(), publisher.read() // in either order
-		if answer.cmd == cmdNotify {
+		if answer.Cmd == rawframe.CmdNotify {
 			answer, own = own, answer
 		}
-		if want := (frame{cmdResponse, 0, 100 + offset, "in_P", nil}); !answer.equal(want) {
+		if want := rawframe.Response(0, 100+offset, "in_P", ""); answer != want {
 			t.Fatalf("publishing was answered with %v", answer)
 		}
 		publisher.checkPublication(own, topic, text, offset)
 		listener.hear(topic, text, offset)
 	}
-	service.write(frame{cmdNotify, flagAsync, 0, "in_P", []byte(publication(topic, "as a notify", time.Now()))})
+	service.write(rawframe.Notify(rawframe.FlagAsync, 0, "in_P", publication(topic, "as a notify", time.Now())))
 	for _, p := range both {
 		p.hear(topic, "as a notify", offset+1)
 	}
 	for seq := uint64(3); seq < 9; seq++ { // to one, in turn
-		service.write(frame{cmdNotify, 0, seq, "in_P1", []byte(publication(topic, fmt.Sprint("job ", seq), time.Now()))})
+		service.write(rawframe.Notify(0, seq, "in_P1", publication(topic, fmt.Sprint("job ", seq), time.Now())))
 		both[(seq-3)%2].hear(topic, fmt.Sprint("job ", seq), 0)
 	}
 
 	page.succeed(10, "in_U", publication(topic, "", time.Now()))
-	service.write(frame{cmdRequest, 0, 11, "in_P", []byte(publication(topic, "after it", time.Now()))})
+	service.write(rawframe.Request(0, 11, "in_P", publication(topic, "after it", time.Now())))
 	answered, heard := service.read(), service.read()
-	if answered.cmd == heard.cmd {
+	if answered.Cmd == heard.Cmd {
 		t.Fatalf("got %v and %v", answered, heard)
 	}
-	if got := page.call(12, "/echo", "nothing before this"); string(got.body) != "nothing before this" {
+	if got := page.call(12, "/echo", "nothing before this"); got.Body != "nothing before this" {
 		t.Errorf("after unsubscribing came %v", got)
 	}
 	page.succeed(13, "in_P", publication("another topic", "to nobody", time.Now()))
-	if got := service.call(14, "/echo", "nor this"); string(got.body) != "nor this" {
+	if got := service.call(14, "/echo", "nor this"); got.Body != "nor this" {
 		t.Errorf("of another topic came %v", got)
 	}
 }
@@ -104,7 +106,7 @@ func TestTopicsBehindAPassword(t *testing.T) {
 	d := start(t, "-password", "123qwe")
 	refusal := func(p *peer, seq uint64, method, body, want string) {
 		t.Helper()
-		if got := p.call(seq, method, body); got.flags != flagError || string(got.body) != want {
+		if got := p.call(seq, method, body); got.Flags != rawframe.FlagError || got.Body != want {
 			t.Errorf("%s was answered with %v, want %q", method, got, want)
 		}
 	}
@@ -119,11 +121,11 @@ func TestTopicsBehindAPassword(t *testing.T) {
 			}
 			p.succeed(20, "in_A", "123qwe")
 			p.succeed(21, "in_S", publication("news", "", time.Now()))
-			p.write(frame{cmdNotify, 0, 0, "in_P", []byte(publication("news", "let in", time.Now()))})
-			if got := p.read(); got.method != "in_P" || !bytes.HasPrefix(got.body, []byte("let innews")) {
+			p.write(rawframe.Notify(0, 0, "in_P", publication("news", "let in", time.Now())))
+			if got := p.read(); got.Method != "in_P" || !strings.HasPrefix(got.Body, "let innews") {
 				t.Errorf("heard %v", got)
 			}
-			if got := p.call(30, "/echo", "needs none"); string(got.body) != "needs none" {
+			if got := p.call(30, "/echo", "needs none"); got.Body != "needs none" {
 				t.Errorf("echo %v", got)
 			}
 		})
@@ -137,7 +139,7 @@ func TestBadPublicationsAreAnswered(t *testing.T) {
 			p := d.connect(t, door)
 			for i, body := range []string{"", "123456789", "1234567890", "data\xff\xff12345678", publication("", "no name", time.Now())} {
 				for j, method := range []string{"in_S", "in_U", "in_P", "in_P1"} {
-					if got := p.call(uint64(10*i+j), method, body); got.flags != flagError || len(got.body) == 0 {
+					if got := p.call(uint64(10*i+j), method, body); got.Flags != rawframe.FlagError || len(got.Body) == 0 {
 						t.Errorf("%s %q was answered with %v", method, body, got)
 					}
 				}

@@ -30,21 +30,9 @@ type peer struct {
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	far, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	near, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	near, far := arpctest.Sockets(t)
 	c := arpc.NewHandler().ServeConn(near, arpc.Accepted{})
-	t.Cleanup(func() { c.Stop(); far.Close(); arpctest.Closed(t, c.Done(), "client") })
+	t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
 	_ = far.SetDeadline(time.Now().Add(arpctest.Wait))
 	return &peer{t, c, far, wire.NewDecoder(wire.MaxBody)}
 }
@@ -127,14 +115,23 @@ type asks chan feed.Range
 
 func (a asks) older(_ *feed.Subscription, r feed.Range) { a <- r }
 
+// behind subscribes a peer to a topic of 100 entries, from the one behind at on. The
+// log holds the last 10 of them: what else there is has to be asked for.
+func behind(t *testing.T, at uint64, opts feed.Options) (p *peer, l *topic.Log, s *feed.Subscription, asked asks) {
+	t.Helper()
+	l = topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
+	fill(l, 1, 100)
+	p, asked = newPeer(t), make(asks, 10)
+	opts.Topic, opts.Older = "t", asked.older
+	s = feed.Subscribe(p.client, l, at, opts)
+	s.Start()
+	return p, l, s, asked
+}
+
 // TestWhatTheLogLostIsSupplied: pages that go beyond what was asked for, and
 // beyond what the log gave meanwhile, neither double anything nor lose any.
 func TestWhatTheLogLostIsSupplied(t *testing.T) {
-	l := topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
-	fill(l, 1, 100)
-	p, asked := newPeer(t), make(asks, 10)
-	s := feed.Subscribe(p.client, l, 0, feed.Options{Topic: "t", Events: true, Older: asked.older})
-	s.Start()
+	p, l, s, asked := behind(t, 0, feed.Options{Events: true})
 	r := arpctest.Receive(t, asked, "what is missing")
 	if want := (feed.Range{Epoch: "e", UpTo: 90}); r != want {
 		t.Fatalf("asked for %+v, want %+v", r, want)
@@ -158,32 +155,23 @@ func TestWhatTheLogLostIsSupplied(t *testing.T) {
 
 // TestWhatIsGoneIsTold once, with how much it is.
 func TestWhatIsGoneIsTold(t *testing.T) {
-	for name, supplied := range map[string][]topic.Entry{
-		"all of it":                      nil,
-		"but what is behind it":          entries(91, 95),
-		"what is before it is of no use": entries(1, 3),
+	for name, c := range map[string]struct {
+		supplied []topic.Entry
+		gap      string
+		from     uint64 // the first behind it
+	}{
+		"all of it":                      {nil, "gap 90 missed 85", 91},
+		"but what is behind it":          {entries(91, 95), "gap 90 missed 85", 91},
+		"what is before it is of no use": {entries(1, 3), "gap 90 missed 85", 91},
+		"some of it":                     {entries(80, 90), "gap 79 missed 74", 80},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
-			fill(l, 1, 100)
-			p, asked := newPeer(t), make(asks, 10)
-			s := feed.Subscribe(p.client, l, 5, feed.Options{Topic: "t", Events: true, Older: asked.older})
-			s.Start()
-			s.Supply(arpctest.Receive(t, asked, "what is missing"), "e", supplied)
-			p.expect("gap 90 missed 85")
-			p.expect(numbers(91, 100)...)
+			p, _, s, asked := behind(t, 5, feed.Options{Events: true})
+			s.Supply(arpctest.Receive(t, asked, "what is missing"), "e", c.supplied)
+			p.expect(c.gap)
+			p.expect(numbers(c.from, 100)...)
 		})
 	}
-	t.Run("some of it", func(t *testing.T) {
-		l := topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
-		fill(l, 1, 100)
-		p, asked := newPeer(t), make(asks, 10)
-		s := feed.Subscribe(p.client, l, 5, feed.Options{Topic: "t", Events: true, Older: asked.older})
-		s.Start()
-		s.Supply(arpctest.Receive(t, asked, "what is missing"), "e", entries(80, 90))
-		p.expect("gap 79 missed 74")
-		p.expect(numbers(80, 100)...)
-	})
 }
 
 // TestWhatIsSuppliedLate, for a place where the subscription is not any more, or of
@@ -252,11 +240,7 @@ func TestSkips(t *testing.T) {
 
 // TestLatest: of those that wait the newest comes, and nobody is asked for others.
 func TestLatest(t *testing.T) {
-	l := topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
-	fill(l, 1, 100)
-	p, asked := newPeer(t), make(asks, 10)
-	s := feed.Subscribe(p.client, l, 5, feed.Options{Topic: "t", Events: true, Latest: true, Older: asked.older})
-	s.Start()
+	p, _, _, asked := behind(t, 5, feed.Options{Events: true, Latest: true})
 	p.expect("skip 99", "100")
 	if len(asked) > 0 {
 		t.Errorf("asked for %+v", <-asked)
@@ -269,11 +253,7 @@ func TestEnd(t *testing.T) {
 	word := feed.Event{Topic: "t", Event: feed.Ended}.Frame()
 	for name, events := range map[string]bool{"told": true, "not told": false} {
 		t.Run(name, func(t *testing.T) {
-			l := topic.NewLogAt("e", 0, topic.Limits{Entries: 10})
-			fill(l, 1, 100)
-			p, asked := newPeer(t), make(asks, 10)
-			s := feed.Subscribe(p.client, l, 0, feed.Options{Topic: "t", Events: events, Older: asked.older})
-			s.Start()
+			p, l, s, asked := behind(t, 0, feed.Options{Events: events})
 			r := arpctest.Receive(t, asked, "what is missing")
 			s.End(word)
 			s.Supply(r, "e", entries(1, 100))

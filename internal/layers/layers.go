@@ -77,15 +77,18 @@ var rooms = []room{
 	{path: "web/chat-demo", layer: 5, names: []string{gin, rate}, leaf: true},
 
 	// Test support: it may look at everything, and only tests may look at it.
-	{path: "internal/arpctest", layer: 6, leaf: true},
+	{path: "internal/arpctest", layer: 5, leaf: true},
+	{path: "internal/child", layer: 5, leaf: true},
 	{path: "internal/codectest", layer: 6, leaf: true},
 	{path: "internal/e2e", layer: 6, leaf: true},
 	{path: "pubsub/brokertest", layer: 6, leaf: true},
 	{path: "internal/layers", layer: 6, leaf: true},
+	{path: "internal/rawframe", layer: 6, leaf: true},
 	{path: "internal/scenarios", layer: 6, leaf: true},
 	{path: "internal/mixed", layer: 6, leaf: true},
 	{path: "internal/cuts", layer: 6, leaf: true},
 	{path: "internal/sessions", layer: 6, leaf: true},
+	{path: "internal/witness", layer: 6, leaf: true},
 	{path: "arpctest", layer: 6, leaf: true},
 }
 

@@ -1,11 +1,9 @@
 package mixed_test
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"net/http/httptest"
-	"os"
+	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +12,9 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/cuts"
 	"github.com/seed-fbfaa03e/arpc/internal/mixed"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -22,57 +22,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// whole runs what takes long: otherwise a tenth of it does.
-var whole = os.Getenv("ARPC_SLOW") != ""
-
-// scaled is n, or a tenth of it.
-func scaled(n int) int {
-	if whole {
-		return n
-	}
-	return n / 10
-}
-
-// figure prints a result of a whole run.
-func figure(t *testing.T, name string, value any) {
-	if whole {
-		fmt.Printf("FIGURE %s=%v\n", name, value)
-	}
-	t.Logf("%s=%v", name, value)
-}
-
 // serve opens both doors to topics that keep so many publications, and creates
 // topics, whose epochs it returns.
-func serve(t *testing.T, kept int, names ...string) (s *pubsub.Server, tcp, web string, epochs map[string]string) {
+func serve(t *testing.T, kept int, names ...string) (doors []string, epochs map[string]string) {
 	t.Helper()
-	s = pubsub.NewServer(pubsub.Open(), pubsub.History(topic.Limits{Entries: kept}))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(listener) }()
-	site := httptest.NewServer(s.WebSocket())
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), arpctest.Wait)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		arpctest.Receive(t, served, "Serve")
-		site.Close()
-	})
-	tcp, web = listener.Addr().String(), site.Listener.Addr().String()
-	keeper := dial(t, "tcp://"+tcp)
-	epochs = map[string]string{}
-	for _, name := range names {
-		sub, err := keeper.Subscribe(name, func(*pubsub.Message) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		epochs[name] = sub.Position().Epoch
-	}
-	return s, tcp, web, epochs
+	tcp, web := arpctest.Doors(t, pubsub.NewServer(pubsub.Open(), pubsub.History(topic.Limits{Entries: kept})))
+	return []string{tcp, web}, witness.Epochs(t, dial(t, tcp), names...)
 }
 
 func dial(t *testing.T, address string) *pubsub.Client {
@@ -86,61 +41,14 @@ func dial(t *testing.T, address string) *pubsub.Client {
 	return c
 }
 
-// A witness is a Go subscriber that writes down what it hands to its application.
-type witness struct {
-	mu     sync.Mutex
-	record checker.Subscriber
-	left   int
-	done   chan struct{} // closed when all has come
-}
-
-// follow subscribes to topics from their start; total messages will come.
-func follow(t *testing.T, c *pubsub.Client, name string, epochs map[string]string, total int) *witness {
+// follow subscribes a Go client to topics from their start.
+func follow(t *testing.T, address, name string, epochs map[string]string) *witness.Witness {
 	t.Helper()
-	w := &witness{record: checker.Subscriber{Name: name, Complete: map[string]uint64{}}, left: total, done: make(chan struct{})}
+	w, c := witness.New(name), dial(t, address)
 	for topic, epoch := range epochs {
-		w.add(checker.Event{Kind: checker.Started, Topic: topic, Epoch: epoch})
-		_, err := c.Subscribe(topic, func(m *pubsub.Message) {
-			w.add(checker.Event{Kind: checker.Message, Topic: topic, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
-		}, pubsub.Since(pubsub.Position{Epoch: epoch}), pubsub.OnGap(func(g pubsub.Gap) {
-			kind := checker.Gap
-			if g.Epoch != epoch {
-				kind = checker.Epoch
-			}
-			w.add(checker.Event{Kind: kind, Topic: topic, Epoch: g.Epoch, Offset: g.From - 1})
-		}))
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.Subscribe(t, c, topic, epoch)
 	}
 	return w
-}
-
-func (w *witness) add(e checker.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.record.Events = append(w.record.Events, e)
-	if e.Kind != checker.Message {
-		return
-	}
-	if w.left--; w.left == 0 {
-		close(w.done)
-	}
-}
-
-// report waits until all has come, or for minutes.
-func (w *witness) report(t *testing.T) checker.Subscriber {
-	t.Helper()
-	select {
-	case <-w.done:
-	case <-time.After(5 * time.Minute):
-		t.Errorf("%s still waits", w.record.Name)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.record
-	s.Events = append([]checker.Event(nil), s.Events...)
-	return s
 }
 
 // publish publishes to each topic in turn, with keys.
@@ -160,56 +68,28 @@ func publish(t *testing.T, c *pubsub.Client, name string, topics []string, count
 	return published
 }
 
-// verify runs the checker, of subscribers who were there to the end; none was to
-// be told of a gap.
-func verify(t *testing.T, run checker.Run, complete map[string]uint64) (deliveries int) {
-	t.Helper()
-	for i := range run.Subscribers {
-		run.Subscribers[i].Complete = complete
-		for _, e := range run.Subscribers[i].Events {
-			switch e.Kind {
-			case checker.Message:
-				deliveries++
-			case checker.Gap, checker.Epoch:
-				t.Errorf("%s was told of %+v", run.Subscribers[i].Name, e)
-			}
-		}
-	}
-	for i, v := range checker.Check(run) {
-		if i == 20 {
-			t.Fatal("and more")
-		}
-		t.Error(v)
-	}
-	return deliveries
-}
-
-// socket is the URL of a WebSocket.
-func socket(address string) string { return "ws://" + address + "/" }
-
 // TestMixedOrder: publishers and subscribers of both languages, several topics:
 // nothing is lost, doubled, out of order, or from nowhere.
 func TestMixedOrder(t *testing.T) {
 	const inGo, inNode, nodes, subscribers, nodeSubscribers = 4, 4, 2, 25, 12
 	const publishers = inGo + inNode
-	each := scaled(5000)
+	each := arpctest.Scaled(5000)
 	total := publishers * each
 	topics := []string{"a", "b", "c", "d"}
-	_, tcp, web, epochs := serve(t, total, topics...)
+	doors, epochs := serve(t, total, topics...)
 	began := time.Now()
-	var witnesses []*witness
+	var witnesses []*witness.Witness
 	for i := range subscribers - nodeSubscribers {
-		address := []string{"tcp://" + tcp, socket(web)}[i%2]
-		witnesses = append(witnesses, follow(t, dial(t, address), fmt.Sprint("go ", i), epochs, total))
+		witnesses = append(witnesses, follow(t, doors[i%2], fmt.Sprint("go ", i), epochs))
 	}
-	var processes []*mixed.Process
+	var processes []mixed.Process
 	for n := range nodes {
 		var task mixed.Task
 		for i := range nodeSubscribers / nodes {
-			task.Subscribers = append(task.Subscribers, mixed.Subscriber{Name: fmt.Sprint("node ", n, i), URL: socket(web), Epochs: epochs, Total: total})
+			task.Subscribers = append(task.Subscribers, mixed.Subscriber{Name: fmt.Sprint("node ", n, i), URL: doors[1], Epochs: epochs, Total: total})
 		}
 		for i := range inNode / nodes {
-			task.Publishers = append(task.Publishers, mixed.Publisher{Name: fmt.Sprint("from node ", n, i), URL: socket(web), Topics: topics, Count: each})
+			task.Publishers = append(task.Publishers, mixed.Publisher{Name: fmt.Sprint("from node ", n, i), URL: doors[1], Topics: topics, Count: each})
 		}
 		processes = append(processes, mixed.Start(t, task))
 	}
@@ -217,7 +97,7 @@ func TestMixedOrder(t *testing.T) {
 	published := make([][]checker.Publication, inGo)
 	var publishing sync.WaitGroup
 	for i := range inGo {
-		c := dial(t, []string{"tcp://" + tcp, socket(web)}[i%2])
+		c := dial(t, doors[i%2])
 		publishing.Go(func() { published[i] = publish(t, c, fmt.Sprint("from go ", i), topics, each) })
 	}
 	for _, p := range processes {
@@ -227,68 +107,71 @@ func TestMixedOrder(t *testing.T) {
 	for _, list := range published {
 		run.Published = append(run.Published, list...)
 	}
-	collect(t, &run, witnesses, processes)
 	complete := map[string]uint64{}
 	for _, name := range topics {
 		complete[name] = uint64(total / len(topics))
 	}
-	deliveries := verify(t, run, complete)
+	deliveries := verify(t, run, witnesses, processes, total, complete)
 	if deliveries != subscribers*total {
 		t.Errorf("%d deliveries, want %d", deliveries, subscribers*total)
 	}
-	figure(t, "mixed_order_deliveries", deliveries)
-	figure(t, "mixed_order_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "mixed_order_deliveries", deliveries)
+	arpctest.Figure(t, "mixed_order_seconds", time.Since(began).Seconds())
 }
 
-// collect waits for everybody, and adds what they say to a run.
-func collect(t *testing.T, run *checker.Run, witnesses []*witness, processes []*mixed.Process) {
+// verify waits for everybody, and checks a run with what they say: each got so many
+// messages, was there to the end, and was told of no gap.
+func verify(t *testing.T, run checker.Run, witnesses []*witness.Witness, processes []mixed.Process, messages int, complete map[string]uint64) (deliveries int) {
 	t.Helper()
 	for _, w := range witnesses {
-		run.Subscribers = append(run.Subscribers, w.report(t))
+		run.Subscribers = append(run.Subscribers, w.Report(t, messages, complete))
 	}
 	for _, p := range processes {
 		published, heard := p.Report(t)
 		run.Published = append(run.Published, published...)
-		run.Subscribers = append(run.Subscribers, heard...)
+		for _, s := range heard {
+			s.Complete = complete
+			run.Subscribers = append(run.Subscribers, s)
+		}
 	}
+	witness.NoGaps(t, run)
+	return witness.Verify(t, run)
 }
 
 // TestMixedRecovery: connections of both languages are cut at random bytes, those
 // of publishers too, and nobody loses anything or gets anything twice.
 func TestMixedRecovery(t *testing.T) {
 	const subscribers, nodeSubscribers, nodes, publishers = 50, 20, 2, 4
-	messages, inAll := scaled(20_000), scaled(200)
-	cuts := max(1, inAll/subscribers)
-	within := messages * 40 / (cuts + 1) // fewer bytes than its messages are
-	_, tcp, web, epochs := serve(t, messages, "t")
+	messages, inAll := arpctest.Scaled(20_000), arpctest.Scaled(200)
+	each := max(1, inAll/subscribers)
+	within := messages * 40 / (each + 1) // fewer bytes than its messages are
+	doors, epochs := serve(t, messages, "t")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	var cutters []*mixed.Cutter
-	behind := func(server string, within int) string {
-		c := mixed.NewCutter(t, server, seed+uint64(len(cutters)), cuts, within)
-		cutters = append(cutters, c)
-		return c.Address
+	var traps []*cuts.Trap
+	behind := func(door string, ways ...cuts.Way) string {
+		scheme, server, _ := strings.Cut(door, "://")
+		random := rand.New(rand.NewPCG(seed, uint64(len(traps))))
+		trap := cuts.NewTrap(t, server, random, each, within/len(ways), ways...)
+		traps = append(traps, trap)
+		return scheme + "://" + trap.Address
 	}
-	var witnesses []*witness
+	var witnesses []*witness.Witness
 	for i := range subscribers - nodeSubscribers {
-		address := "tcp://" + behind(tcp, within)
-		if i%2 > 0 {
-			address = socket(behind(web, within))
-		}
-		witnesses = append(witnesses, follow(t, dial(t, address), fmt.Sprint("go ", i), epochs, messages))
+		witnesses = append(witnesses, follow(t, behind(doors[i%2], cuts.Down), fmt.Sprint("go ", i), epochs))
 	}
-	each := messages / publishers
-	var processes []*mixed.Process
+	publications := messages / publishers
+	var processes []mixed.Process
 	for n := range nodes {
-		task := mixed.Task{Publishers: []mixed.Publisher{{Name: fmt.Sprint("from node ", n), URL: socket(behind(web, within)), Topics: []string{"t"}, Count: each}}}
+		task := mixed.Task{Publishers: []mixed.Publisher{{Name: fmt.Sprint("from node ", n), URL: behind(doors[1], cuts.Up, cuts.Down), Topics: []string{"t"}, Count: publications}}}
 		for i := range nodeSubscribers / nodes {
-			task.Subscribers = append(task.Subscribers, mixed.Subscriber{Name: fmt.Sprint("node ", n, i), URL: socket(behind(web, within)), Epochs: epochs, Total: messages})
+			task.Subscribers = append(task.Subscribers, mixed.Subscriber{Name: fmt.Sprint("node ", n, i), URL: behind(doors[1], cuts.Down), Epochs: epochs, Total: messages})
 		}
 		processes = append(processes, mixed.Start(t, task))
 	}
-	fromGo := []*pubsub.Client{dial(t, "tcp://"+behind(tcp, within)), dial(t, socket(behind(web, within)))}
-	for _, c := range cutters {
-		c.Arm()
+	fromGo := []*pubsub.Client{dial(t, behind(doors[0], cuts.Up, cuts.Down)), dial(t, behind(doors[1], cuts.Up, cuts.Down))}
+	for _, trap := range traps {
+		trap.Arm()
 	}
 	var run checker.Run
 	for _, p := range processes {
@@ -297,25 +180,24 @@ func TestMixedRecovery(t *testing.T) {
 	published := make([][]checker.Publication, len(fromGo))
 	var publishing sync.WaitGroup
 	for i, c := range fromGo {
-		publishing.Go(func() { published[i] = publish(t, c, fmt.Sprint("from go ", i), []string{"t"}, each) })
+		publishing.Go(func() { published[i] = publish(t, c, fmt.Sprint("from go ", i), []string{"t"}, publications) })
 	}
 	publishing.Wait()
 	for _, list := range published {
 		run.Published = append(run.Published, list...)
 	}
-	collect(t, &run, witnesses, processes)
-	deliveries := verify(t, run, map[string]uint64{"t": uint64(messages)})
+	deliveries := verify(t, run, witnesses, processes, messages, map[string]uint64{"t": uint64(messages)})
 	if deliveries != subscribers*messages {
 		t.Errorf("%d deliveries, want %d", deliveries, subscribers*messages)
 	}
 	cut := 0
-	for _, c := range cutters {
-		cut += c.Cuts()
+	for _, trap := range traps {
+		cut += trap.Cuts()
 	}
-	if want := cuts * subscribers; cut < want {
+	if want := each * subscribers; cut < want {
 		t.Errorf("%d connections were cut, want %d", cut, want)
 	}
-	figure(t, "mixed_recovery_cuts", cut)
-	figure(t, "mixed_recovery_deliveries", deliveries)
-	figure(t, "mixed_recovery_seed", seed)
+	arpctest.Figure(t, "mixed_recovery_cuts", cut)
+	arpctest.Figure(t, "mixed_recovery_deliveries", deliveries)
+	arpctest.Figure(t, "mixed_recovery_seed", seed)
 }

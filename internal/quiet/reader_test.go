@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 )
 
@@ -38,18 +39,7 @@ func (r *room) Release() {
 // pair is a socket with a reader, and its other end.
 func pair(t *testing.T) (near, far net.Conn, r *quiet.Reader, into *room) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	if far, err = net.Dial("tcp", ln.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if near, err = ln.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close(); far.Close() })
+	near, far = arpctest.Sockets(t)
 	into = &room{}
 	return near, far, quiet.NewReader(near, into), into
 }

@@ -192,7 +192,7 @@ func (p *player) exchange(step scenarios.Step) error {
 	stream := p.NewStream(step.Method)
 	defer stream.Close()
 	sent := make(chan error, 1)
-	go func() { sent <- send(stream, step.Send) }()
+	go func() { sent <- scenarios.SendAll(stream, step.Send) }()
 	i := 0
 	for got, err := range stream.Messages() {
 		switch {
@@ -212,17 +212,4 @@ func (p *player) exchange(step scenarios.Step) error {
 		return fmt.Errorf("only %d came", i)
 	}
 	return <-sent
-}
-
-func send(stream *arpc.Stream, all []scenarios.Value) error {
-	for _, v := range all {
-		body, err := v.Body(0)
-		if err != nil {
-			return err
-		}
-		if err := stream.Send(body); err != nil {
-			return err
-		}
-	}
-	return stream.CloseSend()
 }

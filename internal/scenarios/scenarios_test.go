@@ -5,13 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/internal/scenarios"
 	"github.com/seed-fbfaa03e/arpc/server"
 )
@@ -42,10 +42,7 @@ func serve(t *testing.T, prepare func(*arpc.Handler)) map[string]string {
 	sockets := scenarios.NewSockets()
 	topics := scenarios.NewServer(sockets)
 	prepare(topics.Handler)
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp := arpctest.Listen(t)
 	served := make(chan error, 1)
 	go func() { served <- topics.Serve(sockets.Watch(tcp)) }()
 	web := httptest.NewUnstartedServer(topics.WebSocket())

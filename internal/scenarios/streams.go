@@ -66,7 +66,7 @@ func openStream(ctx *arpc.Context) {
 	}
 	stream := ctx.Client.NewStream(wanted.Method)
 	defer stream.Close()
-	if err := sendAll(stream, wanted.Send); err != nil {
+	if err := SendAll(stream, wanted.Send); err != nil {
 		_ = ctx.Error(err)
 		return
 	}
@@ -86,8 +86,8 @@ func openStream(ctx *arpc.Context) {
 	_ = ctx.Write(json.RawMessage(answer))
 }
 
-// sendAll sends bodies, then the end.
-func sendAll(stream *arpc.Stream, all []Value) error {
+// SendAll sends bodies, then the end.
+func SendAll(stream *arpc.Stream, all []Value) error {
 	for _, v := range all {
 		body, err := v.Body(0)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/internal/cuts"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // tally counts the bytes of frames that go one way, by what they are for.
@@ -29,14 +30,14 @@ func (y *tally) take(b []byte) {
 	}
 	y.all += len(b)
 	y.rest = append(y.rest, b...)
-	for len(y.rest) >= headerLen {
-		size := headerLen + int(binary.LittleEndian.Uint32(y.rest))
+	for len(y.rest) >= rawframe.HeaderLen {
+		size := rawframe.HeaderLen + int(binary.LittleEndian.Uint32(y.rest))
 		if len(y.rest) < size {
 			return
 		}
 		cmd := y.rest[5] & 0x3f
 		y.frames[cmd]++
-		if cmd == cmdConfirm {
+		if cmd == rawframe.CmdConfirm {
 			y.confirms += size
 		}
 		y.rest = y.rest[size:]
@@ -47,11 +48,7 @@ func (y *tally) take(b []byte) {
 func TestConfirmsAreFew(t *testing.T) {
 	var ways [2]tally
 	d := open(t, arpc.Limits{}, false)
-	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address, Tap: func(_ int, way cuts.Way, b []byte) { ways[way].take(b) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	proxy := cuts.Start(t, cuts.Config{Server: d.address, Tap: func(_ int, way cuts.Way, b []byte) { ways[way].take(b) }})
 	c, err := arpc.Dial(t.Context(), "tcp://"+proxy.Address, arpc.WithHandler(arpc.NewHandler()))
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +63,9 @@ func TestConfirmsAreFew(t *testing.T) {
 		y := &ways[way]
 		y.mu.Lock()
 		share := float64(y.confirms) / float64(y.all)
-		figure(t, fmt.Sprintf("confirms_%v_percent", cuts.Way(way)), fmt.Sprintf("%.3f", 100*share))
-		if y.frames[cmdConfirm] < 20_000/256 {
-			t.Errorf("%v: %d confirms", cuts.Way(way), y.frames[cmdConfirm])
+		arpctest.Figure(t, fmt.Sprintf("confirms_%v_percent", cuts.Way(way)), fmt.Sprintf("%.3f", 100*share))
+		if y.frames[rawframe.CmdConfirm] < 20_000/256 {
+			t.Errorf("%v: %d confirms", cuts.Way(way), y.frames[rawframe.CmdConfirm])
 		}
 		if share >= 0.01 {
 			t.Errorf("%v: confirms are %d of %d bytes", cuts.Way(way), y.confirms, y.all)

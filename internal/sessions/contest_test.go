@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // dialWebSocket opens a WebSocket, whose frames are read as one stream.
@@ -60,7 +61,7 @@ func TestTheNewestConnectionWins(t *testing.T) {
 	if err := older.end(); !isClose(err) {
 		t.Errorf("the older ended with %v", err)
 	}
-	if f := newest.read(); f.seq != 2 || f.body != "ran" {
+	if f := newest.read(); f.Seq != 2 || f.Body != "ran" {
 		t.Errorf("the answer to the older's request is %+v", f)
 	}
 	if d.runs("a") != 1 || d.runs("b") != 1 || d.ended.Load() != 0 || client.State() != arpc.StateOpen {
@@ -158,7 +159,7 @@ func TestRace(t *testing.T) {
 				t.Errorf("request %s ran %d times", id(n), runs)
 			}
 		}
-		s.write(frame{cmd: cmdNotify, flags: flagOutside, method: "arpc.goaway"})
+		s.write(rawframe.Notify(rawframe.FlagOutside, 0, "arpc.goaway", ""))
 		s.Close()
 	}
 }

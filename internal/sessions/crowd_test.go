@@ -28,7 +28,7 @@ func TestShutdownOfParked(t *testing.T) {
 		defer cancel()
 		ended <- d.Shutdown(ctx)
 	}()
-	if f := leaving.read(); f.method != "arpc.goaway" {
+	if f := leaving.read(); f.Method != "arpc.goaway" {
 		t.Errorf("it was told %+v", f)
 	}
 	leaving.Close()
@@ -99,13 +99,9 @@ func TestRoomForParked(t *testing.T) {
 // TestStorm: all clients lose their connections at once, with a call under way, and
 // all come back.
 func TestStorm(t *testing.T) {
-	clients := scaled(2000)
+	clients := arpctest.Scaled(2000)
 	d := open(t, arpc.Limits{ParkedPerAddress: 4096}, false)
-	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	proxy := cuts.Start(t, cuts.Config{Server: d.address})
 	answered := make(chan error, clients)
 	var lost atomic.Int64
 	for i := range clients {
@@ -133,8 +129,8 @@ func TestStorm(t *testing.T) {
 	if n := d.resumed.Load(); n != int64(clients) {
 		t.Errorf("%d of %d came back", n, clients)
 	}
-	figure(t, "storm_sessions", clients)
-	figure(t, "storm_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "storm_sessions", clients)
+	arpctest.Figure(t, "storm_seconds", time.Since(began).Seconds())
 	d.release()
 	for range clients {
 		if err := arpctest.Receive(t, answered, "an answer"); err != nil {

@@ -2,7 +2,6 @@ package sessions_test
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,10 +62,7 @@ func open(t testing.TB, limits arpc.Limits, identified bool) *door {
 		for range s.Messages() {
 		}
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := arpctest.Listen(t)
 	d.address = listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- d.Serve(listener) }()

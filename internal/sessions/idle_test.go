@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // tapped counts what a connection in memory carries, both ways.
@@ -65,7 +66,7 @@ func TestIdleSessionIsSilent(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		confirmed := counts()
 		for i, way := range []string{"out", "in"} {
-			if n := confirmed[i][cmdConfirm] - before[i][cmdConfirm]; n != 1 {
+			if n := confirmed[i][rawframe.CmdConfirm] - before[i][rawframe.CmdConfirm]; n != 1 {
 				t.Errorf("%s: what was received last was confirmed %d times", way, n)
 			}
 		}
@@ -73,12 +74,12 @@ func TestIdleSessionIsSilent(t *testing.T) {
 		after := counts()
 		for i, way := range []string{"out", "in"} {
 			for cmd, n := range after[i] {
-				if extra := n - confirmed[i][cmd]; extra > 0 && cmd != cmdPing && cmd != cmdPong {
+				if extra := n - confirmed[i][cmd]; extra > 0 && cmd != rawframe.CmdPing && cmd != rawframe.CmdPong {
 					t.Errorf("%s: %d frames of command %d in a minute of silence", way, extra, cmd)
 				}
 			}
 		}
-		pings := after[1][cmdPing] - confirmed[1][cmdPing]
+		pings := after[1][rawframe.CmdPing] - confirmed[1][rawframe.CmdPing]
 		t.Logf("idle_frames=0 beside %d pings", pings)
 		if pings == 0 {
 			t.Error("nothing was sent at all, so the minute was none")

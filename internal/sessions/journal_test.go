@@ -38,7 +38,7 @@ func TestFullJournal(t *testing.T) {
 				return
 			}
 			for n := c.received; n < notes; n++ {
-				if f := p.read(); len(f.body) != 100+int(n) {
+				if f := p.read(); len(f.Body) != 100+int(n) {
 					t.Errorf("sent again was %+v", f)
 				}
 			}
@@ -66,13 +66,13 @@ func TestFullJournalWhileParked(t *testing.T) {
 	go func() { waiting <- s.client.Notify("/note", "waited", arpctest.Wait) }()
 	d.resume(t, s, "")
 	for n := range taken {
-		if f := s.read(); f.body != fmt.Sprint(n, body) {
-			t.Errorf("%d: sent was %.40q", n, f.body)
+		if f := s.read(); f.Body != fmt.Sprint(n, body) {
+			t.Errorf("%d: sent was %.40q", n, f.Body)
 		}
 	}
 	s.confirm(s.received)
-	if f := s.read(); f.body != "waited" {
-		t.Errorf("after it came %.40q", f.body)
+	if f := s.read(); f.Body != "waited" {
+		t.Errorf("after it came %.40q", f.Body)
 	}
 	if err := arpctest.Receive(t, waiting, "the notify that waited"); err != nil {
 		t.Error(err)

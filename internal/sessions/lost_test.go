@@ -16,11 +16,7 @@ import (
 // it cannot know, and what never left is sent in the next session.
 func TestLostSession(t *testing.T) {
 	d := open(t, arpc.Limits{Grace: 50 * time.Millisecond}, false)
-	proxy, err := cuts.NewProxy(cuts.Config{Server: d.address})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	proxy := cuts.Start(t, cuts.Config{Server: d.address})
 	h := arpc.NewHandler()
 	lost, again := make(chan error, 1), make(chan bool, 2)
 	h.HandleConnected(func(*arpc.Client) { again <- true })

@@ -3,7 +3,6 @@ package sessions_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,58 +14,38 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/child"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
-// child is a server in another process.
-type child struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *json.Decoder
+// far is a server in another process.
+type far struct {
+	*child.Process
+	t *testing.T
 	told
 }
 
-func startChild(t *testing.T, grace time.Duration) *child {
+func startFar(t *testing.T, grace time.Duration) *far {
 	t.Helper()
-	c := &child{t: t, cmd: exec.Command(os.Args[0])}
-	c.cmd.Env = append(os.Environ(), serveEnv+"=1")
-	c.cmd.Stderr = os.Stderr
-	var err error
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.out = json.NewDecoder(out)
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.in.Close() // which ends it
-		if err := c.cmd.Wait(); err != nil {
-			t.Errorf("child: %v", err)
-		}
-	})
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serveEnv+"=1")
+	c := &far{Process: child.Start(t, cmd), t: t}
 	c.ask(grace.String())
 	return c
 }
 
 // ask has the child say how it is.
-func (c *child) ask(line string) told {
+func (c *far) ask(line string) told {
 	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, line); err != nil {
-		c.t.Fatalf("ask the child: %v", err)
-	}
-	if err := c.out.Decode(&c.told); err != nil {
+	c.Tell(c.t, line)
+	if err := json.Unmarshal([]byte(c.Line(c.t)), &c.told); err != nil {
 		c.t.Fatalf("the child says: %v", err)
 	}
 	return c.told
 }
 
 // await asks until something holds.
-func (c *child) await(what string, limit time.Duration, holds func(told) bool) {
+func (c *far) await(what string, limit time.Duration, holds func(told) bool) {
 	c.t.Helper()
 	for end := time.Now().Add(limit); !holds(c.ask("")); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -76,9 +55,9 @@ func (c *child) await(what string, limit time.Duration, holds func(told) bool) {
 }
 
 // resident is the child's resident memory in bytes, as the system has it.
-func (c *child) resident() int {
+func (c *far) resident() int {
 	c.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Pid))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -97,7 +76,7 @@ func (c *child) resident() int {
 
 // visit has n peers connect, make a call each, and lose their connections, some at
 // a time. They come from as many addresses as the limits want.
-func (c *child) visit(n int, caps []string) {
+func (c *far) visit(n int, caps []string) {
 	c.t.Helper()
 	const together = 16
 	perAddress := arpc.DefaultLimits().ParkedPerAddress
@@ -115,7 +94,7 @@ func (c *child) visit(n int, caps []string) {
 	all.Wait()
 }
 
-func (c *child) visitOnce(from int, caps []string) error {
+func (c *far) visitOnce(from int, caps []string) error {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+from))}, Timeout: arpctest.Wait}
 	conn, err := d.Dial("tcp", c.Address)
 	if err != nil {
@@ -129,7 +108,7 @@ func (c *child) visitOnce(from int, caps []string) error {
 	if _, err := p.tryGreet(greeting{Caps: caps}); err != nil {
 		return err
 	}
-	if err := p.tryWrite(frame{cmd: cmdConfirm}, request(1, "/run", "a")); err != nil {
+	if err := p.tryWrite(rawframe.Frame{Cmd: rawframe.CmdConfirm}, request(1, "/run", "a")); err != nil {
 		return err
 	}
 	_, err = p.tryRead()
@@ -139,11 +118,11 @@ func (c *child) visitOnce(from int, caps []string) error {
 // TestParkedMemory: what a session costs that waits for its client with an answer
 // that was not confirmed, and that nothing is left of any after the grace period.
 func TestParkedMemory(t *testing.T) {
-	sessions, grace := scaled(10_000), 5*time.Second
-	if whole {
+	sessions, grace := arpctest.Scaled(10_000), 5*time.Second
+	if arpctest.Whole {
 		grace = time.Minute
 	}
-	c := startChild(t, grace)
+	c := startFar(t, grace)
 	c.visit(sessions, caps[:len(caps)-1]) // so that what the first ones need is there
 	c.await("those without sessions are gone", time.Minute, func(s told) bool { return s.Clients == 0 })
 	before, goroutines := c.resident(), c.Goroutines
@@ -151,9 +130,9 @@ func TestParkedMemory(t *testing.T) {
 	c.visit(sessions, caps)
 	c.await("all are parked", grace, func(s told) bool { return s.Parked == sessions })
 	each := (c.resident() - before) / sessions
-	figure(t, "parked_sessions", sessions)
-	figure(t, "parked_bytes_each", each)
-	figure(t, "parked_seconds", time.Since(began).Seconds())
+	arpctest.Figure(t, "parked_sessions", sessions)
+	arpctest.Figure(t, "parked_bytes_each", each)
+	arpctest.Figure(t, "parked_seconds", time.Since(began).Seconds())
 	if c.Goroutines > goroutines+sessions/10 {
 		t.Errorf("%d goroutines, %d before", c.Goroutines, goroutines)
 	}
@@ -161,5 +140,5 @@ func TestParkedMemory(t *testing.T) {
 		t.Errorf("a parked session costs %d bytes", each)
 	}
 	c.await("nothing is left", grace+time.Minute, func(s told) bool { return s.Clients == 0 && s.Goroutines <= goroutines })
-	figure(t, "parked_bytes_left_each", (c.resident()-before)/sessions)
+	arpctest.Figure(t, "parked_bytes_left_each", (c.resident()-before)/sessions)
 }

@@ -1,68 +1,20 @@
 package sessions_test
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
-
-// The frame, once more from its table: 16 bytes little-endian, then method and
-// body. Nothing of the project is used to write or read it.
-const (
-	cmdRequest  = 1
-	cmdResponse = 2
-	cmdNotify   = 3
-	cmdPing     = 4
-	cmdPong     = 5
-	cmdConfirm  = 9
-
-	flagError   = 1 << 0
-	flagOutside = 1 << 3
-	kindText    = 1 << 4
-
-	headerLen = 16
-)
-
-type frame struct {
-	cmd, flags byte
-	seq        uint64
-	method     string
-	body       string
-}
-
-func (f frame) bytes() []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(len(f.method)+len(f.body)))
-	b = append(b, 0, f.cmd, f.flags, byte(len(f.method)))
-	b = binary.LittleEndian.AppendUint64(b, f.seq)
-	return append(append(b, f.method...), f.body...)
-}
 
 // isCounted says whether sessions count a frame.
-func (f frame) isCounted() bool {
-	return f.flags&flagOutside == 0 && f.cmd != cmdPing && f.cmd != cmdPong && f.cmd != cmdConfirm
-}
-
-func readFrame(from io.Reader) (frame, error) {
-	var h [headerLen]byte
-	if _, err := io.ReadFull(from, h[:]); err != nil {
-		return frame{}, err
-	}
-	size, methodLen := binary.LittleEndian.Uint32(h[:]), uint32(h[7])
-	if size > 16<<20 || methodLen > size || h[4] != 0 {
-		return frame{}, fmt.Errorf("bad header %x", h)
-	}
-	rest := make([]byte, size)
-	if _, err := io.ReadFull(from, rest); err != nil {
-		return frame{}, err
-	}
-	return frame{h[5], h[6], binary.LittleEndian.Uint64(h[8:]), string(rest[:methodLen]), string(rest[methodLen:])}, nil
+func isCounted(f rawframe.Frame) bool {
+	return f.Flags&rawframe.FlagOutside == 0 && f.Cmd != rawframe.CmdPing && f.Cmd != rawframe.CmdPong && f.Cmd != rawframe.CmdConfirm
 }
 
 // peer is one connection.
@@ -97,47 +49,45 @@ func wrap(t testing.TB, c net.Conn) *peer {
 	return &peer{Conn: c, t: t}
 }
 
-func (p *peer) write(frames ...frame) {
+func (p *peer) write(frames ...rawframe.Frame) {
 	p.t.Helper()
 	if err := p.tryWrite(frames...); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *peer) tryWrite(frames ...frame) error {
-	var all []byte
+func (p *peer) tryWrite(frames ...rawframe.Frame) error {
 	for _, f := range frames {
-		if f.isCounted() {
+		if isCounted(f) {
 			p.sent++
 		}
-		all = append(all, f.bytes()...)
 	}
-	_, err := p.Write(all)
+	_, err := p.Write(rawframe.Append(nil, frames...))
 	return err
 }
 
 // tryRead returns the next frame that is neither a ping nor a confirm.
-func (p *peer) tryRead() (frame, error) {
+func (p *peer) tryRead() (rawframe.Frame, error) {
 	for {
-		f, err := readFrame(p)
+		f, err := rawframe.Read(p)
 		switch {
 		case err != nil:
-			return frame{}, err
-		case f.isCounted():
+			return rawframe.Frame{}, err
+		case isCounted(f):
 			p.received++
-		case f.cmd == cmdPing:
-			if err := p.tryWrite(frame{cmd: cmdPong, seq: f.seq}); err != nil {
-				return frame{}, err
+		case f.Cmd == rawframe.CmdPing:
+			if err := p.tryWrite(rawframe.Frame{Cmd: rawframe.CmdPong, Seq: f.Seq}); err != nil {
+				return rawframe.Frame{}, err
 			}
 			continue
-		case f.cmd == cmdConfirm:
+		case f.Cmd == rawframe.CmdConfirm:
 			continue
 		}
 		return f, nil
 	}
 }
 
-func (p *peer) read() frame {
+func (p *peer) read() rawframe.Frame {
 	p.t.Helper()
 	f, err := p.tryRead()
 	if err != nil {
@@ -147,7 +97,10 @@ func (p *peer) read() frame {
 }
 
 // confirm says how many frames were received.
-func (p *peer) confirm(n uint64) { p.t.Helper(); p.write(frame{cmd: cmdConfirm, seq: n}) }
+func (p *peer) confirm(n uint64) {
+	p.t.Helper()
+	p.write(rawframe.Frame{Cmd: rawframe.CmdConfirm, Seq: n})
+}
 
 // end reads until the connection ends, and returns how.
 func (p *peer) end() error {
@@ -239,22 +192,22 @@ func (p *peer) tryGreet(g greeting) (w welcome, err error) {
 	if err != nil {
 		return w, err
 	}
-	if err := p.tryWrite(frame{cmd: cmdRequest, flags: flagOutside, seq: 1, method: "arpc.hello", body: string(body)}); err != nil {
+	if err := p.tryWrite(rawframe.Request(rawframe.FlagOutside, 1, "arpc.hello", string(body))); err != nil {
 		return w, err
 	}
 	f, err := p.tryRead()
 	if err != nil {
 		return w, err
 	}
-	if f.cmd != cmdResponse || f.seq != 1 || f.method != "arpc.hello" || f.flags&flagOutside == 0 {
+	if f.Cmd != rawframe.CmdResponse || f.Seq != 1 || f.Method != "arpc.hello" || f.Flags&rawframe.FlagOutside == 0 {
 		return w, fmt.Errorf("answered with %+v", f)
 	}
-	return w, json.Unmarshal([]byte(f.body), &w)
+	return w, json.Unmarshal([]byte(f.Body), &w)
 }
 
 // request is a request by its id.
-func request(seq uint64, method, id string) frame {
-	return frame{cmd: cmdRequest, flags: kindText, seq: seq, method: method, body: id}
+func request(seq uint64, method, id string) rawframe.Frame {
+	return rawframe.Request(rawframe.KindText, seq, method, id)
 }
 
 // call sends a request and returns the body of its answer.
@@ -262,8 +215,8 @@ func (p *peer) call(seq uint64, method, id string) string {
 	p.t.Helper()
 	p.write(request(seq, method, id))
 	f := p.read()
-	if f.cmd != cmdResponse || f.seq != seq || f.flags&flagError != 0 {
+	if f.Cmd != rawframe.CmdResponse || f.Seq != seq || f.Flags&rawframe.FlagError != 0 {
 		p.t.Fatalf("%s %s was answered with %+v", method, id, f)
 	}
-	return f.body
+	return f.Body
 }

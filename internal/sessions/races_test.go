@@ -2,13 +2,13 @@ package sessions_test
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // TestReplacedAgainAndAgain: however a session goes from one connection to the
@@ -16,7 +16,7 @@ import (
 func TestReplacedAgainAndAgain(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
-	for range scaled(3000) {
+	for range arpctest.Scaled(3000) {
 		before := s.peer
 		d.resume(t, s, "")
 		before.Close()
@@ -24,7 +24,7 @@ func TestReplacedAgainAndAgain(t *testing.T) {
 		if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
 			t.Fatal(err)
 		}
-		if f := s.read(); f.method != "/note" {
+		if f := s.read(); f.Method != "/note" {
 			t.Fatalf("got %+v", f)
 		}
 	}
@@ -36,7 +36,7 @@ func TestSentWhileTakenUp(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
 	const burst = 100
-	for range scaled(2000) {
+	for range arpctest.Scaled(2000) {
 		before, sent := s.peer, make(chan error, 1)
 		go func() {
 			var err error
@@ -72,8 +72,8 @@ func TestAnswerLargerThanTheJournal(t *testing.T) {
 	park(t, s)
 	d.release()
 	d.resume(t, s, "")
-	if f := s.read(); f.seq != 1 || f.body != large {
-		t.Errorf("got an answer of %d bytes", len(f.body))
+	if f := s.read(); f.Seq != 1 || f.Body != large {
+		t.Errorf("got an answer of %d bytes", len(f.Body))
 	}
 }
 
@@ -90,7 +90,7 @@ func TestInlineAnswersWithoutRoom(t *testing.T) {
 			d.Handler.Handle("/first", func(*arpc.Context) { close(reading); <-read }, arpc.Inline)
 			d.Handler.Handle("/inline", func(ctx *arpc.Context) { _ = ctx.Write(answer) }, arpc.Inline) // as above
 			s := d.begin(t, "", "")
-			frames := []frame{{cmd: cmdNotify, method: "/first"}}
+			frames := []rawframe.Frame{rawframe.Notify(0, 0, "/first", "")}
 			for n := uint64(1); n <= 5 || n <= 20 && !few; n++ {
 				frames = append(frames, request(n, "/inline", ""))
 			}
@@ -116,7 +116,7 @@ func TestInlineAnswersWithoutRoom(t *testing.T) {
 			}
 			p.confirm(0)
 			for n := uint64(1); n <= 5; n++ {
-				if f := p.read(); f.seq != n || f.body != answer {
+				if f := p.read(); f.Seq != n || f.Body != answer {
 					t.Errorf("answer %d is %+v", n, f)
 				}
 			}
@@ -126,11 +126,7 @@ func TestInlineAnswersWithoutRoom(t *testing.T) {
 
 // TestServerResumesWhatNobodyAskedFor: what it counts is not what the client does.
 func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := arpctest.Listen(t)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -143,10 +139,8 @@ func TestServerResumesWhatNobodyAskedFor(t *testing.T) {
 		if err != nil {
 			return
 		}
-		_ = p.tryWrite(frame{
-			cmd: cmdResponse, flags: flagOutside, seq: hello.seq, method: "arpc.hello",
-			body: `{"arpc":1,"caps":["resume"],"ticket":"a.b","grace":60000,"resumed":true,"received":5}`,
-		})
+		_ = p.tryWrite(rawframe.Response(rawframe.FlagOutside, hello.Seq, "arpc.hello",
+			`{"arpc":1,"caps":["resume"],"ticket":"a.b","grace":60000,"resumed":true,"received":5}`))
 		for err == nil {
 			_, err = p.tryRead()
 		}
@@ -181,7 +175,7 @@ func TestConfirmBehindATicketThatIsShown(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.read()
-			s.write(frame{cmd: cmdNotify, method: "/first"}, frame{cmd: cmdConfirm, seq: 1}) // in one read of the server
+			s.write(rawframe.Notify(0, 0, "/first", ""), rawframe.Frame{Cmd: rawframe.CmdConfirm, Seq: 1}) // in one read of the server
 			arpctest.Closed(t, reading, "the first notify")
 			lost := connect(t, d.address, "")
 			answer := make(chan welcome, 1)
@@ -224,7 +218,7 @@ func TestFirstBroadcastWhileParked(t *testing.T) {
 	if err := d.Broadcast("/news", "here"); err != nil {
 		t.Fatal(err)
 	}
-	if f := s.read(); f.body != "here" {
+	if f := s.read(); f.Body != "here" {
 		t.Errorf("got %+v", f)
 	}
 }
@@ -246,7 +240,7 @@ func TestAnswerOutsideOfTheSession(t *testing.T) {
 	w := p.greet(greeting{Caps: more})
 	p.confirm(0)
 	s := &session{peer: p, client: arpctest.Receive(t, d.clients, "session")}
-	p.write(frame{cmd: cmdRequest, flags: flagOutside, seq: 7, method: "arpc.aside"})
+	p.write(rawframe.Request(rawframe.FlagOutside, 7, "arpc.aside", ""))
 	arpctest.Closed(t, running, "the request")
 	park(t, s)
 	next := connect(t, d.address, "")
@@ -272,7 +266,7 @@ func TestStatsOfAParkedSession(t *testing.T) {
 	if err := s.client.Notify("/note", "x", arpc.TimeZero); err != nil {
 		t.Fatal(err)
 	}
-	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: headerLen + len("/notex"), Sessions: 1, Parked: 1, JournalBytes: headerLen + len("/notex")}
+	want := arpc.Stats{Requests: 1, OutboundFrames: 1, OutboundBytes: rawframe.HeaderLen + len("/notex"), Sessions: 1, Parked: 1, JournalBytes: rawframe.HeaderLen + len("/notex")}
 	if got := s.client.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

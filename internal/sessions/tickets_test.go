@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // TestResume: what was sent meanwhile comes, in order, and what was not answered is.
@@ -30,17 +31,18 @@ func TestResume(t *testing.T) {
 		t.Errorf("the server received %d frames, want 1", s.sent)
 	}
 	for _, want := range []string{"one", "two"} {
-		if f := s.read(); f.method != "/note" || f.body != want {
+		if f := s.read(); f.Method != "/note" || f.Body != want {
 			t.Errorf("got %+v, want %s", f, want)
 		}
 	}
 	d.release()
-	if f := s.read(); f.cmd != cmdResponse || f.seq != 7 || f.body != "waited" {
+	if f := s.read(); f.Cmd != rawframe.CmdResponse || f.Seq != 7 || f.Body != "waited" {
 		t.Errorf("got %+v, want the answer", f)
 	}
 	if n := d.runs("a"); n != 1 {
 		t.Errorf("the request ran %d times", n)
 	}
+	arpctest.Eventually(t, "the hook", func() bool { return d.resumed.Load() > 0 }) // the answer does not wait for it
 	if d.resumed.Load() != 1 || d.ended.Load() != 0 || len(d.clients) != 0 {
 		t.Errorf("resumed %d, ended %d, began %d times", d.resumed.Load(), d.ended.Load(), 1+len(d.clients))
 	}
@@ -151,7 +153,7 @@ func TestTicketConfirmedLate(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	p := connect(t, d.address, "")
 	w := p.hello("", nil)
-	p.write(request(1, "/hold", "a"), frame{cmd: cmdConfirm}) // the server reads no further than the first
+	p.write(request(1, "/hold", "a"), rawframe.Frame{Cmd: rawframe.CmdConfirm}) // the server reads no further than the first
 	arpctest.Eventually(t, "the request runs", func() bool { return d.runs("a") == 1 })
 	ask := greeting{Caps: caps, Session: &asked{Ticket: w.Ticket}}
 	next := connect(t, d.address, "")
@@ -186,8 +188,8 @@ func TestLateAttempt(t *testing.T) {
 	park(t, s)
 	for _, confirmed := range []bool{false, true} {
 		late := connect(t, d.address, "")
-		late.write(frame{cmd: cmdPing, seq: 1})
-		if f := late.read(); f.cmd != cmdPong { // it arrived
+		late.write(rawframe.Frame{Cmd: rawframe.CmdPing, Seq: 1})
+		if f := late.read(); f.Cmd != rawframe.CmdPong { // it arrived
 			t.Fatalf("a ping was answered with %+v", f)
 		}
 		if confirmed {
@@ -234,10 +236,10 @@ func TestForgedCounts(t *testing.T) {
 	}
 	s.received = 2
 	d.resume(t, s, "")
-	if f := s.read(); f.body != "three" {
+	if f := s.read(); f.Body != "three" {
 		t.Errorf("sent again was %+v", f)
 	}
-	if f := s.read(); f.body != "ran" {
+	if f := s.read(); f.Body != "ran" {
 		t.Errorf("sent again was %+v", f)
 	}
 }
@@ -296,7 +298,7 @@ func TestGraceIsOver(t *testing.T) {
 func TestGoaway(t *testing.T) {
 	d := open(t, arpc.Limits{}, false)
 	s := d.begin(t, "", "")
-	s.write(frame{cmd: cmdNotify, flags: flagOutside, method: "arpc.goaway"})
+	s.write(rawframe.Notify(rawframe.FlagOutside, 0, "arpc.goaway", ""))
 	s.Close()
 	arpctest.Eventually(t, "the end of the session", func() bool { return d.ended.Load() == 1 })
 	if d.paused.Load() != 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/rawframe"
 )
 
 // note sends a session so many bytes.
@@ -79,7 +80,7 @@ func TestManyWithLittleStay(t *testing.T) {
 		note(t, s, 1000)
 		small = append(small, s)
 	}
-	for range scaled(200) {
+	for range arpctest.Scaled(200) {
 		s := d.begin(t, "", "")
 		note(t, s, 20_000)
 		s.read()
@@ -88,7 +89,7 @@ func TestManyWithLittleStay(t *testing.T) {
 	arpctest.Eventually(t, "there is room", func() bool { return d.Handler.ParkedBytes() <= limit })
 	for _, s := range small {
 		d.resume(t, s, "")
-		if f := s.read(); len(f.body) != 1000 {
+		if f := s.read(); len(f.Body) != 1000 {
 			t.Errorf("it got %+v", f)
 		}
 	}
@@ -97,7 +98,7 @@ func TestManyWithLittleStay(t *testing.T) {
 // TestParkedBytesAreCounted: whatever becomes of sessions, those that are said to wait
 // and the bytes that they are said to hold are those without a connection, and theirs.
 func TestParkedBytesAreCounted(t *testing.T) {
-	for seed := range uint64(scaled(20)) {
+	for seed := range uint64(arpctest.Scaled(20)) {
 		c := crowd{door: open(t, arpc.Limits{Journal: 8 << 10, ParkedBytes: 12 << 10, Parked: 5}, false), t: t, random: rand.New(rand.NewPCG(seed, 0))}
 		for range 6 {
 			c.ask(nil, 0)
@@ -164,7 +165,7 @@ func (c *crowd) step() {
 	case n < 11:
 		c.ask(s, s.received)
 	case n < 12:
-		_ = s.tryWrite(frame{cmd: cmdConfirm, seq: s.received})
+		_ = s.tryWrite(rawframe.Frame{Cmd: rawframe.CmdConfirm, Seq: s.received})
 	case n < 13:
 		c.ask(s, 1<<40) // more than was sent
 	case n < 14:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/internal/witness"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -44,33 +46,6 @@ func (c *child) end(t *testing.T) {
 	}
 }
 
-// witness writes down what a subscriber hands to its application.
-type witness struct {
-	mu     sync.Mutex
-	record checker.Subscriber
-	heard  atomic.Int64
-}
-
-func (w *witness) add(e checker.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.record.Events = append(w.record.Events, e)
-}
-
-func (w *witness) subscribe(t *testing.T, c *pubsub.Client, name, epoch string) {
-	t.Helper()
-	w.add(checker.Event{Kind: checker.Started, Topic: name, Epoch: epoch})
-	_, err := c.Subscribe(name, func(m *pubsub.Message) {
-		w.add(checker.Event{Kind: checker.Message, Topic: name, Epoch: m.Epoch, Offset: m.Offset, Payload: string(m.Data.Data)})
-		w.heard.Add(1)
-	}, pubsub.Since(pubsub.Position{Epoch: epoch}), pubsub.OnGap(func(g pubsub.Gap) {
-		t.Errorf("%s: a gap in %s: %+v", w.record.Name, name, g)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func dial(t *testing.T, address string) *pubsub.Client {
 	t.Helper()
 	c, err := pubsub.Dial(t.Context(), "tcp://"+address)
@@ -85,7 +60,7 @@ func dial(t *testing.T, address string) *pubsub.Client {
 // publishers and subscribers go on, and nothing is lost or doubled.
 func TestClientsAcrossRestarts(t *testing.T) {
 	restarts := 2
-	if whole {
+	if arpctest.Whole {
 		restarts = 20
 	}
 	path := filepath.Join(t.TempDir(), "topics.db")
@@ -93,21 +68,17 @@ func TestClientsAcrossRestarts(t *testing.T) {
 	server := start(t, "serve", path, address)
 	<-server.lines
 
-	probe := dial(t, address)
-	epochs := map[string]string{}
+	var names []string
 	for i := range topics {
-		s, err := probe.Subscribe(topicOf(i), func(*pubsub.Message) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		epochs[topicOf(i)] = s.Position().Epoch
+		names = append(names, topicOf(i))
 	}
-	var witnesses []*witness
+	epochs := witness.Epochs(t, dial(t, address), names...)
+	var witnesses []*witness.Witness
 	for i := range 6 {
-		w := &witness{record: checker.Subscriber{Name: fmt.Sprint("subscriber ", i)}}
+		w := witness.New(fmt.Sprint("subscriber ", i))
 		c := dial(t, address)
 		for name, epoch := range epochs {
-			w.subscribe(t, c, name, epoch)
+			w.Subscribe(t, c, name, epoch)
 		}
 		witnesses = append(witnesses, w)
 	}
@@ -122,7 +93,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 	}
 	for round := range restarts {
 		some := acked.Load() + 500
-		eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+		arpctest.Eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
 		if round%2 == 0 {
 			server.kill()
 		} else {
@@ -132,7 +103,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		<-server.lines
 	}
 	some := acked.Load() + 500
-	eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
+	arpctest.Eventually(t, "publishers go on", func() bool { return acked.Load() > some || t.Failed() })
 	stop.Store(true)
 	publishing.Wait()
 
@@ -145,22 +116,19 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		}
 	}
 	for _, w := range witnesses {
-		eventually(t, w.record.Name+" has all", func() bool { return w.heard.Load() >= acked.Load() || t.Failed() })
-		w.mu.Lock()
-		w.record.Complete = complete
-		run.Subscribers = append(run.Subscribers, w.record)
-		w.mu.Unlock()
+		run.Subscribers = append(run.Subscribers, w.Report(t, int(acked.Load()), complete))
 	}
+	witness.NoGaps(t, run)
 	found := map[string]int{}
 	for _, v := range checker.Check(run) {
 		found[v.Rule]++
 		t.Error(v)
 	}
-	figure(t, "bolt_restarts", restarts)
-	figure(t, "bolt_restarts_publications", acked.Load())
-	figure(t, "bolt_restarts_deliveries", acked.Load()*int64(len(witnesses)))
-	figure(t, "bolt_restarts_lost", found["R4"])
-	figure(t, "bolt_restarts_doubled", found["R5"])
+	arpctest.Figure(t, "bolt_restarts", restarts)
+	arpctest.Figure(t, "bolt_restarts_publications", acked.Load())
+	arpctest.Figure(t, "bolt_restarts_deliveries", acked.Load()*int64(len(witnesses)))
+	arpctest.Figure(t, "bolt_restarts_lost", found["R4"])
+	arpctest.Figure(t, "bolt_restarts_doubled", found["R5"])
 	server.end(t)
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -76,7 +77,7 @@ func TestCompact(t *testing.T) {
 		if err := b.Compact(t.Context()); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "publishers go on", func() bool { return acked.Load() > some })
+		arpctest.Eventually(t, "publishers go on", func() bool { return acked.Load() > some })
 	}
 	stop.Store(true)
 	working.Wait()
@@ -123,7 +124,7 @@ func TestCompactItself(t *testing.T) {
 		put(t, b, text(large, kept(topic.Limits{})))
 	}
 	put(t, b, text("small", kept(topic.Limits{Entries: 1})))
-	eventually(t, "compacted", func() bool { return sizeOf(t, path) < 20<<20 })
+	arpctest.Eventually(t, "compacted", func() bool { return sizeOf(t, path) < 20<<20 })
 	if got := readAll(t, b, "t"); len(got) != 2 || got[1].Payload != "small" {
 		t.Errorf("held: %v", got)
 	}

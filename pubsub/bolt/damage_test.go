@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 )
@@ -56,7 +57,7 @@ func TestDamage(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	rounds := 200
-	if whole {
+	if arpctest.Whole {
 		rounds = 2000
 	}
 	refused, begun := 0, len(bytes.TrimRight(sound, "\x00"))
@@ -110,9 +111,9 @@ func TestDamage(t *testing.T) {
 	if refused < rounds/2 {
 		t.Errorf("only %d of %d damages were found", refused, rounds)
 	}
-	figure(t, "bolt_damages", rounds)
-	figure(t, "bolt_damages_refused", refused)
-	figure(t, "bolt_damages_seed", seed)
+	arpctest.Figure(t, "bolt_damages", rounds)
+	arpctest.Figure(t, "bolt_damages_refused", refused)
+	arpctest.Figure(t, "bolt_damages_seed", seed)
 }
 
 // TestStartOver: a damaged file is set aside.

@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 )
@@ -186,7 +187,7 @@ func TestWriteFailures(t *testing.T) {
 			}
 		}
 	}
-	figure(t, "bolt_write_failures", steps)
+	arpctest.Figure(t, "bolt_write_failures", steps)
 }
 
 // follower of a test that checks the order.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 )
@@ -75,7 +76,7 @@ func TestFullDisk(t *testing.T) {
 		})
 	}
 	publishing.Wait()
-	figure(t, "bolt_full_acknowledged", acked.Load())
+	arpctest.Figure(t, "bolt_full_acknowledged", acked.Load())
 	check := func(b *Broker, what string) {
 		t.Helper()
 		if held := len(readAll(t, b, "t")) - 1; held != int(acked.Load()) {

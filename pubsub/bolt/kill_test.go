@@ -10,22 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 )
-
-// whole runs what takes long: otherwise a tenth of it does.
-var whole = os.Getenv("ARPC_SLOW") != ""
-
-// figure prints a result of a whole run.
-func figure(t *testing.T, name string, value any) {
-	t.Helper()
-	if whole {
-		fmt.Printf("FIGURE %s=%v\n", name, value)
-	}
-	t.Logf("%s=%v", name, value)
-}
 
 // history is what publishers were told in all rounds.
 type history struct {
@@ -40,7 +29,7 @@ type history struct {
 // it acknowledged or delivered, at its place, under its key.
 func TestKill(t *testing.T) {
 	rounds := 10
-	if whole {
+	if arpctest.Whole {
 		rounds = 100
 	}
 	seed := rand.Uint64()
@@ -64,10 +53,10 @@ func TestKill(t *testing.T) {
 			acked++
 		}
 	}
-	figure(t, "bolt_kill_rounds", rounds)
-	figure(t, "bolt_kill_acknowledged", acked)
-	figure(t, "bolt_kill_lost", h.lost)
-	figure(t, "bolt_kill_seed", seed)
+	arpctest.Figure(t, "bolt_kill_rounds", rounds)
+	arpctest.Figure(t, "bolt_kill_acknowledged", acked)
+	arpctest.Figure(t, "bolt_kill_lost", h.lost)
+	arpctest.Figure(t, "bolt_kill_seed", seed)
 }
 
 // take reads what a child said.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub/broker"
 	"github.com/seed-fbfaa03e/arpc/pubsub/brokertest"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -16,15 +17,6 @@ func closeBroker(t *testing.T, b *Broker) {
 	t.Helper()
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(brokertest.Wait); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, brokertest.Wait)
-		}
 	}
 }
 
@@ -74,7 +66,7 @@ func TestRestart(t *testing.T) {
 	closeBroker(t, b)
 
 	b = openBroker(t, path, Linger(0))
-	eventually(t, "forgotten", func() bool { return b.Topics() == 0 })
+	arpctest.Eventually(t, "forgotten", func() bool { return b.Topics() == 0 })
 	onCommitter(t, b, func() {}) // behind the sweep
 	closeBroker(t, b)
 	found, err := inspect(path)
@@ -109,11 +101,11 @@ func TestAgeAfterRestart(t *testing.T) {
 	}
 	closeBroker(t, b)
 	b = openBroker(t, path)
-	eventually(t, "empty", func() bool { return state(t, b, "t").First == 0 })
+	arpctest.Eventually(t, "empty", func() bool { return state(t, b, "t").First == 0 })
 	if got := state(t, b, "t"); got.Last != 20 {
 		t.Errorf("state %+v", got)
 	}
-	eventually(t, "the file is", func() bool {
+	arpctest.Eventually(t, "the file is", func() bool {
 		empty := false
 		onCommitter(t, b, func() { empty = b.all()[0].floor == 21 && len(b.all()[0].keys.order) == 0 })
 		return empty

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -17,10 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // started runs the program in front of a server that answers with what it hears.
 func started(t *testing.T) (address, commands string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := arpctest.Listen(t)
 	go func() {
 		for {
 			c, err := listener.Accept()
