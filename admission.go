@@ -230,7 +230,7 @@ func (c *Client) setIdentity(who *Identity) {
 // identity does not expire. A server that asks for none takes any.
 func (c *Client) RefreshToken(ctx context.Context, token string) error {
 	var answer tokenAnswer
-	if err := c.callProtocol(ctx, methodToken, token, &answer); err != nil {
+	if err := c.callProtocol(ctx, methodToken, token, &answer, nil); err != nil {
 		return err
 	}
 	c.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)
