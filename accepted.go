@@ -62,9 +62,6 @@ func (c *Client) admit() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == StateClosed { // meanwhile
-		return
-	}
 	c.told = true
 	c.Handler.arrivals.came()
 	c.hook(func() { c.Handler.runConnected(c) })

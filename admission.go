@@ -123,10 +123,6 @@ func (c *conn) becomes(who *Identity) {
 	c.admitted.Store(true)
 }
 
-// introduceAfter is when those are told of a peer who want to know, though it said
-// nothing: with its first frame it may say that it was here before.
-const introduceAfter = time.Second
-
 // introduce tells those who want to know that a peer is there.
 func (c *conn) introduce() {
 	c.introduced = true
