@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,5 +170,47 @@ func TestAnAnswerOfTheLastConnection(t *testing.T) {
 	}
 	if at, want := sub.Position(), "now"; at.Epoch != want {
 		t.Errorf("at %+v", at)
+	}
+}
+
+// TestBaseTopicsOfALostSession: a server that has sessions and no positions is asked
+// again for what a lost one had, and for what the last connection of one had.
+func TestBaseTopicsOfALostSession(t *testing.T) {
+	for name, grace := range map[string]time.Duration{"lost": time.Millisecond, "goes on": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			asked, ended := make(chan string, 10), make(chan bool, 10)
+			h := arpc.NewHandler()
+			h.SetLimits(arpc.Limits{Grace: grace})
+			h.Handle("in_S", func(ctx *arpc.Context) { asked <- string(ctx.Body()[:1]); _ = ctx.Write(nil) }, arpc.Ordered)
+			h.HandlePaused(func(*arpc.Client, error) {
+				if grace == time.Minute {
+					ended <- true
+				}
+			})
+			h.HandleDisconnected(func(*arpc.Client, error) { ended <- true })
+			var dialed atomic.Int64
+			var last net.Conn
+			c, err := pubsub.NewClient(func() (net.Conn, error) {
+				if dialed.Add(1) > 1 {
+					<-ended
+				}
+				near, far := net.Pipe()
+				h.ServeConn(far, arpc.Accepted{})
+				last = far
+				return near, nil
+			}, quickly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Stop(); arpctest.Closed(t, c.Done(), "client") })
+			if _, err := c.Subscribe("t", func(*pubsub.Message) {}); err != nil {
+				t.Fatal(err)
+			}
+			arpctest.Receive(t, asked, "the subscription")
+			last.Close()
+			if topic := arpctest.Receive(t, asked, "the subscription, once more"); topic != "t" {
+				t.Errorf("subscribed to %q", topic)
+			}
+		})
 	}
 }
