@@ -111,8 +111,12 @@ func (c *conn) letIn(who *Identity) {
 	if who == nil {
 		return
 	}
-	c.client().setIdentity(who)
+	client := c.client()
+	client.setIdentity(who)
 	c.becomes(who)
+	if c.introduced && client.connected != nil {
+		client.connected(client)
+	}
 }
 
 // becomes makes the connection one of somebody who is known, if it is.
