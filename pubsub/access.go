@@ -31,7 +31,8 @@ type Access struct {
 // AuthorizeFunc says whether a client may do something with a topic, on either
 // protocol: nil lets it. An *arpc.Error reaches the client as it is, any other as
 // permission_denied without a word more. It may block, and holds up only that
-// client; ctx ends when the hub does not wait any longer.
+// client; ctx ends when the hub does not wait any longer, 5 seconds for what a client
+// asks, and an error then is unavailable.
 type AuthorizeFunc func(ctx context.Context, a Access) error
 
 // Authorize asks f for each operation of clients, behind the password if there
@@ -45,8 +46,11 @@ func (h *Hub) allow(ctx context.Context, op Operation, topic string, c *arpc.Cli
 		return nil
 	}
 	err := h.cfg.authorize(ctx, Access{Operation: op, Topic: topic, Client: c})
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return shown(err, errUndecided)
 	}
 	return shown(err, errDenied)
 }
@@ -83,7 +87,8 @@ func (h *Hub) subscribe(ctx context.Context, m *session, r *feed.Request, events
 }
 
 // Reauthorize asks again for every subscription of some clients, of all if none
-// is given, and ends those that are not allowed any more: when it returns
+// is given, and ends those that are not allowed any more, or of which that is not
+// known when ctx ends: when it returns
 // nothing more is sent of them, and their clients are told. What the server put
 // clients into stays. It is called when rules changed; for a client that showed a
 // new token it happens by itself.

@@ -327,3 +327,25 @@ func TestWhatTheServerJoinedStays(t *testing.T) {
 		t.Error("it was not there")
 	}
 }
+
+// TestWhoWasNotAskedInTimeIsNotDenied: that nobody decided is no decision.
+func TestWhoWasNotAskedInTimeIsNotDenied(t *testing.T) {
+	var late atomic.Bool
+	s, tcp, _ := start(t, pubsub.Authorize(func(ctx context.Context, _ pubsub.Access) error {
+		if late.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}))
+	c := dial(t, tcp)
+	ended := make(chan error, 1)
+	hear(t, c, "t", pubsub.OnEnd(func(err error) { ended <- err }))
+	late.Store(true)
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Hub.Reauthorize(over)
+	if err := arpctest.Receive(t, ended, "the end"); arpc.CodeOf(err) != arpc.CodeUnavailable {
+		t.Errorf("ended with %v", err)
+	}
+}
