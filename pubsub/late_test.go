@@ -214,3 +214,23 @@ func TestBaseTopicsOfALostSession(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoGaveUpIsNotSubscribed, nor a member that nobody knows of.
+func TestWhoGaveUpIsNotSubscribed(t *testing.T) {
+	g := newGate()
+	s, tcp, _ := start(t, pubsub.Authorize(g.authorize))
+	c := dial(t, tcp, pubsub.WithTimeout(time.Second))
+	g.hold(only("t"))
+	if _, err := c.Subscribe("t", func(*pubsub.Message) {}, pubsub.WithPresence(nil)); arpc.CodeOf(err) != arpc.CodeDeadlineExceeded {
+		t.Fatalf("subscribed: %v", err)
+	}
+	if err := c.Call("/none", nil, nil, arpctest.Wait); arpc.CodeOf(err) != arpc.CodeNotFound { // it is read behind the cancel
+		t.Fatal(err)
+	}
+	close(g.open)
+	hear(t, c, "behind it")
+	members, err := s.Hub.Members(t.Context(), "t")
+	if n := len(s.Hub.Subscribers("t")); n != 0 || len(members) != 0 || err != nil {
+		t.Errorf("%d subscribers, %d members, %v", n, len(members), err)
+	}
+}

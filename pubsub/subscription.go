@@ -98,7 +98,8 @@ func (s *Subscription) Members() []Member {
 // All are the publications of a subscription that was made without a handler.
 // The loop ends when the subscription, the client or ctx does, with an error if
 // there is a reason. A loop that is slow holds up the other topics of the client, and the
-// server keeps what it does not get, as long as it keeps anything.
+// server keeps what it does not get, as long as it keeps anything. Who leaves the loop
+// for good unsubscribes: 1,024 publications wait, and then the other topics do.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
