@@ -64,17 +64,19 @@ func (h *Hub) allowSubscription(ctx context.Context, topic string, presence bool
 	return err
 }
 
-// subscribe puts a client into a topic if it may be there. Where the server put
-// it, it may ask for another place.
+// subscribe puts a client into a topic if it may be there; if not, it has nothing of
+// the topic any more. Where the server put it, it may ask for another place.
 func (h *Hub) subscribe(ctx context.Context, m *session, r *feed.Request, events bool) (*subscription, feed.Answer, error) {
-	how := manner{events: events}
-	if old := m.find(r.Topic); old != nil {
-		how.joined = old.joined
-	}
+	old := m.find(r.Topic)
+	how := manner{events: events, joined: old != nil && old.joined}
 	for {
 		rules := h.rules.Load()
 		if !how.joined {
-			if err := h.allowSubscription(ctx, r.Topic, r.Presence, m.client); err != nil {
+			err := h.allowSubscription(ctx, r.Topic, r.Presence, m.client)
+			if err != nil && old != nil && arpc.CodeOf(err) != arpc.CodeUnavailable {
+				m.leave(old)
+			}
+			if err != nil {
 				return nil, feed.Answer{}, err
 			}
 		}
