@@ -188,16 +188,18 @@ func TestBaseTopicsOfALostSession(t *testing.T) {
 				}
 			})
 			h.HandleDisconnected(func(*arpc.Client, error) { ended <- true })
+			resumed := make(chan bool, 10)
+			h.HandleResumed(func(*arpc.Client) { resumed <- true })
+			open := arpctest.Transports[1].Open(t, func(nc net.Conn, a arpc.Accepted) { h.ServeConn(nc, a) })
 			var dialed atomic.Int64
-			var last net.Conn
+			connections := make(chan net.Conn, 10)
 			c, err := pubsub.NewClient(func() (net.Conn, error) {
 				if dialed.Add(1) > 1 {
 					<-ended
 				}
-				near, far := net.Pipe()
-				h.ServeConn(far, arpc.Accepted{})
-				last = far
-				return near, nil
+				nc, err := open()
+				connections <- nc
+				return nc, err
 			}, quickly)
 			if err != nil {
 				t.Fatal(err)
@@ -207,7 +209,10 @@ func TestBaseTopicsOfALostSession(t *testing.T) {
 				t.Fatal(err)
 			}
 			arpctest.Receive(t, asked, "the subscription")
-			last.Close()
+			arpctest.Receive(t, connections, "the connection").Close()
+			if grace == time.Minute {
+				arpctest.Receive(t, resumed, "the session")
+			}
 			if topic := arpctest.Receive(t, asked, "the subscription, once more"); topic != "t" {
 				t.Errorf("subscribed to %q", topic)
 			}
