@@ -26,7 +26,8 @@ type Accepted struct {
 	// do not run: it was never there.
 	Detached bool
 	// Connected runs once the peer is admitted, before anything more is read
-	// from it and before the hooks of the Handler. It must not block.
+	// from it and before the hooks of the Handler, and again if hello says anew who
+	// the peer is when that was known before. It must not block.
 	Connected func(*Client)
 	// Ended runs when nothing of the client runs any more, whether it was
 	// admitted or not.
@@ -62,9 +63,6 @@ func (c *Client) admit() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isLocked(StateClosed) { // meanwhile
-		return
-	}
 	c.told = true
 	c.Handler.arrivals.came()
 	c.hook(func() { c.Handler.runConnected(c) })

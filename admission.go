@@ -111,8 +111,12 @@ func (c *conn) letIn(who *Identity) {
 	if who == nil {
 		return
 	}
-	c.client().setIdentity(who)
+	client := c.client()
+	client.setIdentity(who)
 	c.becomes(who)
+	if c.introduced && client.connected != nil {
+		client.connected(client)
+	}
 }
 
 // becomes makes the connection one of somebody who is known, if it is.
@@ -122,10 +126,6 @@ func (c *conn) becomes(who *Identity) {
 	}
 	c.admitted.Store(true)
 }
-
-// introduceAfter is when those are told of a peer who want to know, though it said
-// nothing: with its first frame it may say that it was here before.
-const introduceAfter = time.Second
 
 // introduce tells those who want to know that a peer is there.
 func (c *conn) introduce() {
@@ -230,7 +230,7 @@ func (c *Client) setIdentity(who *Identity) {
 // identity does not expire. A server that asks for none takes any.
 func (c *Client) RefreshToken(ctx context.Context, token string) error {
 	var answer tokenAnswer
-	if err := c.callProtocol(ctx, methodToken, token, &answer); err != nil {
+	if err := c.callProtocol(ctx, methodToken, token, &answer, nil); err != nil {
 		return err
 	}
 	c.scheduleRefresh(time.Duration(answer.Expires) * time.Millisecond)

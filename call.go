@@ -83,8 +83,8 @@ func neverSent(err error) bool {
 }
 
 // callProtocol calls a method of the protocol: outside of sessions, and not held
-// back.
-func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any) error {
+// back. asked, unless it is nil, is told the seq before it leaves.
+func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any, asked func(seq uint64)) error {
 	w := newWait(TimeForever, ctx.Done())
 	defer w.stop()
 	s, err := c.connection(&w)
@@ -100,6 +100,9 @@ func (c *Client) callProtocol(ctx context.Context, method, body string, rsp any)
 		return err
 	}
 	defer c.pending.remove(at)
+	if asked != nil {
+		asked(at.seq)
+	}
 	end, err := cn.ask(at, &w, method, []byte(body), wire.Text)
 	if err != nil {
 		return contextual(ctx, err)

@@ -62,6 +62,7 @@ func (c *conn) dispatch(f *wire.Frame) error {
 			c.handler.runMessage("session miss hook", c.handler.hooks.Load().sessionMiss, s.client,
 				func() []byte { return bytes.Clone(f.Raw) })
 			a.free()
+			return nil
 		}
 		if f.Flags&wire.Outside != 0 { // in order with what comes behind it
 			_, err := c.receiveExtension(f)

@@ -53,7 +53,8 @@ type Extension struct {
 
 // ExtensionRoute is a method of an Extension. Its handler gets requests and
 // notifies, and on the side that asked the answers to requests outside of the
-// session as well, in order with what comes behind them.
+// session as well, in order with what comes behind them, unless the request was
+// given up before.
 type ExtensionRoute struct {
 	// Method begins with arpc. and is not one of the engine's own.
 	Method string
@@ -273,11 +274,12 @@ func (c *Client) Capable(capability string) bool {
 // CallProtocol calls a method of an extension outside of the session, on the
 // connection there is or the next: both bodies are JSON, whatever the codec is.
 // What was under way on a connection that was lost fails with ErrDisconnected,
-// and is not tried again.
-func (c *Client) CallProtocol(ctx context.Context, method string, req, rsp any) error {
+// and is not tried again. asked, unless it is nil, is called before the request
+// leaves, with what Context.Seq is in a handler of its answer; it must not block.
+func (c *Client) CallProtocol(ctx context.Context, method string, req, rsp any, asked func(seq uint64)) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return Errorf(CodeInvalidArgument, "%s: %w", method, err)
 	}
-	return c.callProtocol(ctx, method, string(body), rsp)
+	return c.callProtocol(ctx, method, string(body), rsp, asked)
 }

@@ -40,7 +40,7 @@ func ExampleHandler_Extend() {
 	}
 	defer exampleStop(c)
 	var all []string
-	if err := c.CallProtocol(context.Background(), "arpc.regions", nil, &all); err != nil {
+	if err := c.CallProtocol(context.Background(), "arpc.regions", nil, &all, nil); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(all)

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-fbfaa03e/arpc"
 	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
+	"github.com/seed-fbfaa03e/arpc/wire"
 )
 
 // words is an extension of one method that answers with a word.
@@ -27,7 +29,7 @@ func ask(t *testing.T, c *arpc.Client, capability string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), arpctest.Wait)
 	defer cancel()
 	var words []string
-	err := c.CallProtocol(ctx, "arpc."+capability, nil, &words)
+	err := c.CallProtocol(ctx, "arpc."+capability, nil, &words, nil)
 	return strings.Join(words, " "), err
 }
 
@@ -106,6 +108,38 @@ func TestExtensionMethods(t *testing.T) {
 				t.Errorf("%q, %v", word, err)
 			}
 		})
+	}
+}
+
+// TestAnAnswerToNobody reaches no method of an extension, which would take it for a
+// request.
+func TestAnAnswerToNobody(t *testing.T) {
+	for _, seq := range []uint64{0, 1 << 16, 7 << 16} {
+		near, far := arpc.NewHandler(), arpc.NewHandler()
+		near.Extend(words("x", "near"))
+		var called atomic.Int64
+		x := words("x", "far")
+		answer := x.Routes[0].Handler
+		x.Routes[0].Handler = func(ctx *arpc.Context) {
+			if !ctx.IsRequest() {
+				t.Errorf("%q was taken", ctx.Body())
+			}
+			called.Add(1)
+			answer(ctx)
+		}
+		x.Routes[0].Mode = arpc.Ordered
+		far.Extend(x)
+		dialed, _ := arpctest.Transports[0].Connect(t, near, far)
+		frame := wire.Append(nil, wire.Header{Cmd: wire.Response, Flags: wire.Outside, Seq: seq}, "arpc.x", []byte("{}"))
+		if err := dialed.PushMsg(arpc.EncodedMessage(frame), arpctest.Wait); err != nil {
+			t.Fatal(err)
+		}
+		if word, err := ask(t, dialed, "x"); word != "far" || err != nil {
+			t.Errorf("%q, %v", word, err)
+		}
+		if n := called.Load(); n != 1 {
+			t.Errorf("called %d times", n)
+		}
 	}
 }
 

@@ -39,8 +39,8 @@ func with[F any](hooks []F, f F) []F { return append(slices.Clone(hooks), f) }
 // as one connection unless both ends know how to go on with the next: when the peer
 // is admitted, before the disconnected hook of that session and possibly beside its
 // first handlers. It may call the peer. Where sessions may be taken up, a peer that
-// says nothing is admitted a second after it connected: if the network loses it
-// before that, no hook tells of it.
+// says nothing is pinged a second after it connected, and admitted when it answers:
+// if the network loses it before that, no hook tells of it.
 //
 // Connected, paused, resumed, disconnected and state hooks of one client run one
 // after the other, in the order of what they tell of, on a goroutine of their own.

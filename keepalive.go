@@ -49,10 +49,7 @@ func (k *keepalive) start() {
 	l := k.conn.limits
 	first := min(l.Ping/ticksPerPing, l.Idle)
 	if k.conn.client().accepted() {
-		first = min(first, l.FirstFrame/2)
-	}
-	if k.conn.client().accepted() && !k.conn.session().introduced.Load() {
-		first = min(first, introduceAfter)
+		first = min(first, l.FirstFrame/2, askSilent)
 	}
 	k.rounds().schedule(k, first)
 }
@@ -80,9 +77,6 @@ func (k *keepalive) tick() {
 		go k.conn.shut(err) // at its end those are told who were not yet
 		return
 	}
-	if s := k.conn.session(); k.silentLocked(s, at) {
-		go s.introduce()
-	}
 	if ping {
 		go k.ping()
 	}
@@ -109,11 +103,6 @@ func (k *keepalive) lookLocked(at time.Duration) (next time.Duration, ping bool,
 		k.pinged = at
 	}
 	return min(k.every/ticksPerPing, dead-quiet, valid, k.confirmLocked(s)), ping, nil
-}
-
-// silentLocked says that nobody was told yet of a peer, and that it is time.
-func (k *keepalive) silentLocked(s *session, at time.Duration) bool {
-	return s.client.accepted() && at >= introduceAfter && k.conn.admitted.Load() && !k.conn.greeted.Load() && !s.introduced.Load()
 }
 
 // confirmLocked confirms what came until a while ago, when nothing came since, and
@@ -209,12 +198,26 @@ func (k *keepalive) expireAt(t time.Time) {
 	}
 }
 
+// askSilent is when a peer that said nothing is pinged if those who want to know of
+// it were not told yet, because with its first frame it may say that it was here
+// before. If it only listens, the pong is that frame.
+const askSilent = time.Second
+
+// askAfter is when a peer that said nothing is pinged. Half way to the limit is
+// early enough for one that has nothing to say to live.
+func (k *keepalive) askAfter() time.Duration {
+	half := k.conn.limits.FirstFrame / 2
+	if k.conn.admitted.Load() && !k.conn.session().introduced.Load() {
+		return min(half, askSilent)
+	}
+	return half
+}
+
 // awaitFirstLocked is look before the first frame of an accepted connection.
-// The ping half way lets a peer live that has nothing to say.
 func (k *keepalive) awaitFirstLocked(at time.Duration) (next time.Duration, ping bool, err error) {
 	limit := k.conn.limits.FirstFrame
-	if at < limit/2 {
-		return limit/2 - at, false, nil
+	if ask := k.askAfter(); at < ask {
+		return ask - at, false, nil
 	}
 	if at >= limit {
 		if k.frames.Load() > 0 {

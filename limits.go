@@ -19,8 +19,8 @@ type Limits struct {
 	// Handshake bounds dialing and upgrading: 10 s.
 	Handshake time.Duration
 	// FirstFrame is how long an accepted connection may take to its first
-	// whole frame: 10 s. Half way it is pinged, so that a peer which only
-	// listens can show that it lives.
+	// whole frame: 10 s. Half way it is pinged, after a second where sessions
+	// are kept, so that a peer which only listens can show that it lives.
 	FirstFrame time.Duration
 	// Message is how long a WebSocket message may take from its first frame
 	// to its last byte: 10 s.

@@ -120,29 +120,6 @@ func TestCalledBeforeHelloIsAnswered(t *testing.T) {
 	}
 }
 
-// A peer that is lost while those are told of it who want to know has no connected
-// hook behind its end.
-func TestLostWhileItIsAdmitted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var told []string
-		h := arpc.NewHandler()
-		h.HandleConnected(func(*arpc.Client) { told = append(told, "connected") })
-		h.HandleDisconnected(func(*arpc.Client, error) { told = append(told, "disconnected") })
-		a, b := net.Pipe()
-		ended, admitted := make(chan struct{}), make(chan struct{})
-		c := h.ServeConn(b, arpc.Accepted{
-			Connected: func(*arpc.Client) { a.Close(); <-ended; close(admitted) },
-			Ended:     func(*arpc.Client) { close(ended) },
-		})
-		<-admitted
-		<-c.Done()
-		synctest.Wait()
-		if len(told) != 0 {
-			t.Errorf("hooks told %q", told)
-		}
-	})
-}
-
 // What the hooks of a dialed client tell comes in order, however soon its connection
 // is lost.
 func TestLostWhileItOpens(t *testing.T) {

@@ -31,7 +31,8 @@ type Access struct {
 // AuthorizeFunc says whether a client may do something with a topic, on either
 // protocol: nil lets it. An *arpc.Error reaches the client as it is, any other as
 // permission_denied without a word more. It may block, and holds up only that
-// client; ctx ends when the hub does not wait any longer.
+// client; ctx ends when the hub does not wait any longer, 5 seconds for what a client
+// asks, and an error then is unavailable.
 type AuthorizeFunc func(ctx context.Context, a Access) error
 
 // Authorize asks f for each operation of clients, behind the password if there
@@ -45,8 +46,11 @@ func (h *Hub) allow(ctx context.Context, op Operation, topic string, c *arpc.Cli
 		return nil
 	}
 	err := h.cfg.authorize(ctx, Access{Operation: op, Topic: topic, Client: c})
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return shown(err, errUndecided)
 	}
 	return shown(err, errDenied)
 }
@@ -60,17 +64,19 @@ func (h *Hub) allowSubscription(ctx context.Context, topic string, presence bool
 	return err
 }
 
-// subscribe puts a client into a topic if it may be there. Where the server put
-// it, it may ask for another place.
+// subscribe puts a client into a topic if it may be there; if not, it has nothing of
+// the topic any more. Where the server put it, it may ask for another place.
 func (h *Hub) subscribe(ctx context.Context, m *session, r *feed.Request, events bool) (*subscription, feed.Answer, error) {
-	how := manner{events: events}
-	if old := m.find(r.Topic); old != nil {
-		how.joined = old.joined
-	}
+	old := m.find(r.Topic)
+	how := manner{events: events, joined: old != nil && old.joined}
 	for {
 		rules := h.rules.Load()
 		if !how.joined {
-			if err := h.allowSubscription(ctx, r.Topic, r.Presence, m.client); err != nil {
+			err := h.allowSubscription(ctx, r.Topic, r.Presence, m.client)
+			if err != nil && old != nil && arpc.CodeOf(err) != arpc.CodeUnavailable {
+				m.leave(old)
+			}
+			if err != nil {
 				return nil, feed.Answer{}, err
 			}
 		}
@@ -83,7 +89,8 @@ func (h *Hub) subscribe(ctx context.Context, m *session, r *feed.Request, events
 }
 
 // Reauthorize asks again for every subscription of some clients, of all if none
-// is given, and ends those that are not allowed any more: when it returns
+// is given, and ends those that are not allowed any more, or of which that is not
+// known when ctx ends: when it returns
 // nothing more is sent of them, and their clients are told. What the server put
 // clients into stays. It is called when rules changed; for a client that showed a
 // new token it happens by itself.

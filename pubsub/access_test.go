@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -325,5 +326,59 @@ func TestWhatTheServerJoinedStays(t *testing.T) {
 	}
 	if !s.Hub.Kick(s.Clients()[0], "room", nil) {
 		t.Error("it was not there")
+	}
+}
+
+// TestWhoWasNotAskedInTimeIsNotDenied: that nobody decided is no decision.
+func TestWhoWasNotAskedInTimeIsNotDenied(t *testing.T) {
+	var late atomic.Bool
+	s, tcp, _ := start(t, pubsub.Authorize(func(ctx context.Context, _ pubsub.Access) error {
+		if late.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}))
+	c := dial(t, tcp)
+	ended := make(chan error, 1)
+	hear(t, c, "t", pubsub.OnEnd(func(err error) { ended <- err }))
+	late.Store(true)
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Hub.Reauthorize(over)
+	if err := arpctest.Receive(t, ended, "the end"); arpc.CodeOf(err) != arpc.CodeUnavailable {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestAskingAgainForWhatIsForbiddenNow ends what there is: the client was told that it
+// has it no more.
+func TestAskingAgainForWhatIsForbiddenNow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		why  error
+		left int
+	}{
+		"forbidden":   {errors.New("no"), 0},
+		"not decided": {arpc.Errorf(arpc.CodeUnavailable, "ask me later"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var refusing atomic.Bool
+			s, tcp, _ := start(t, pubsub.Authorize(func(context.Context, pubsub.Access) error {
+				if refusing.Load() {
+					return tt.why
+				}
+				return nil
+			}))
+			c := dial(t, tcp)
+			hear(t, c, "t")
+			refusing.Store(true)
+			var answer json.RawMessage
+			if err := c.CallProtocol(t.Context(), "arpc.subscribe", map[string]any{"topic": "t"}, &answer, nil); err == nil {
+				t.Error("subscribed")
+			}
+			if n := len(s.Hub.Subscribers("t")); n != tt.left {
+				t.Errorf("%d subscribe, want %d", n, tt.left)
+			}
+		})
 	}
 }

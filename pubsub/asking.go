@@ -50,48 +50,45 @@ func (s *Subscription) request(on *arpc.Client) error {
 	err := c.authenticated(on, func() error {
 		ctx, cancel := c.patience()
 		defer cancel()
-		connection := s.await()
 		var a feed.Answer
-		err := on.CallProtocol(ctx, methodSubscribe, s.body(), &a)
+		var asked uint64
+		err := on.CallProtocol(ctx, methodSubscribe, s.body(), &a, func(seq uint64) {
+			asked = seq
+			s.await(seq)
+		})
 		if err != nil {
-			s.awaitNot(connection)
+			s.awaitNot(asked)
 			return err
 		}
-		s.begin(&a, connection)
+		s.begin(&a, asked)
 		return nil
 	})
 	return s.wrap("subscribe to", err)
 }
 
-// await makes pushes mean nothing before an answer, or before the next connection.
-func (s *Subscription) await() (connection int) {
+// await makes pushes mean nothing before the answer to a request, or before the next
+// connection.
+func (s *Subscription) await(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.awaiting++
-	return s.connection
+	s.awaiting = seq
 }
 
 // begin takes the answer to the first request at once: who waits for it may be a
 // handler, and nothing comes in order before that returns. There is nothing yet
 // that it could be out of order with.
-func (s *Subscription) begin(a *feed.Answer, connection int) {
-	if s.isFirst(connection) {
-		s.answered(a, true)
+func (s *Subscription) begin(a *feed.Answer, seq uint64) {
+	if !s.begun() {
+		s.answered(a, seq)
 	}
 }
 
-func (s *Subscription) isFirst(connection int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.begun() && s.awaiting > 0 && s.connection == connection
-}
-
 // awaitNot says that an answer does not come.
-func (s *Subscription) awaitNot(connection int) {
+func (s *Subscription) awaitNot(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.connection == connection && s.awaiting > 0 {
-		s.awaiting--
+	if s.awaiting == seq {
+		s.awaiting = 0
 	}
 }
 
@@ -167,7 +164,7 @@ func (s *Subscription) Unsubscribe() error {
 	ctx, cancel := c.patience()
 	defer cancel()
 	c.unsubscribes(s.Topic())
-	err := c.CallProtocol(ctx, methodUnsubscribe, map[string]string{"topic": s.Topic()}, new(json.RawMessage))
+	err := c.CallProtocol(ctx, methodUnsubscribe, map[string]string{"topic": s.Topic()}, new(json.RawMessage), nil)
 	if err != nil {
 		c.left(s.Topic()) // no answer has the topic
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // Publish sends v to everybody who is subscribed to a topic, and returns its
-// place there when the server has taken it; with a base server that is not known,
-// and zero.
+// place there when the server has taken it. That is zero with a base server, which
+// does not tell, and where the topic does not exist: see Hub.Publish.
 //
 // When the connection is lost meanwhile the error says with Sent whether the
 // publication may be in the topic. With a Key it is tried again instead, as long

@@ -87,7 +87,7 @@ func (c *Client) welcomed(on *arpc.Client, agreed bool, said json.RawMessage) {
 	for i, s := range greeted {
 		a := &answers[i+1]
 		if a.Error == nil {
-			s.answered(&a.Answer, false)
+			s.welcomed(&a.Answer)
 			continue
 		}
 		err := arpc.Errorf(a.Error.Code, "%s", a.Error.Message)
@@ -201,7 +201,7 @@ func (c *Client) answered(ctx *arpc.Context) {
 		return
 	}
 	if s := c.follower(a.Topic); s != nil {
-		s.answered(&a, true)
+		s.answered(&a, ctx.Seq())
 	}
 }
 
@@ -290,7 +290,7 @@ func (s *Subscription) moved(e *clientEvent) {
 		}
 		return
 	}
-	if s.awaiting > 0 || s.hole {
+	if s.awaiting != 0 || s.hole {
 		return
 	}
 	switch e.Event {

@@ -10,6 +10,8 @@ import (
 var (
 	errRefused         = arpc.Errorf(arpc.CodePermissionDenied, "pub/sub is not open here")
 	errDenied          = arpc.Errorf(arpc.CodePermissionDenied, "not allowed")
+	errUndecided       = arpc.Errorf(arpc.CodeUnavailable, "not decided in time")
+	errGivenUp         = arpc.Errorf(arpc.CodeCanceled, "nobody waits for the answer")
 	errKicked          = arpc.Errorf(arpc.CodePermissionDenied, "sent out of the topic")
 	errUnauthenticated = arpc.Errorf(arpc.CodeUnauthenticated, "not authenticated")
 	errPassword        = arpc.Errorf(arpc.CodeUnauthenticated, "wrong password")

@@ -91,6 +91,10 @@ func (h *Hub) subscribeTo(ctx *arpc.Context, m *session) error {
 	within, cancel := h.within()
 	defer cancel()
 	s, answer, err := h.accept(within, m, &r)
+	if err == nil && ctx.Err() != nil { // who asked does not know of it
+		m.leave(s)
+		err = errGivenUp
+	}
 	if err != nil {
 		return err
 	}

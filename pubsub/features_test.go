@@ -116,6 +116,28 @@ func TestAKeyLandsOnce(t *testing.T) {
 	}
 }
 
+// TestAKeyThatLandedNowhere: the position says so, and the key is as good as new.
+func TestAKeyThatLandedNowhere(t *testing.T) {
+	s, tcp, _ := start(t, pubsub.Open())
+	c := dial(t, tcp)
+	publish := func(want uint64) {
+		t.Helper()
+		p, err := c.Publish("t", "x", pubsub.Key("k"))
+		if err != nil || p.Offset != want || (p.Epoch == "") != (want == 0) {
+			t.Errorf("%+v, %v, want offset %d", p, err, want)
+		}
+	}
+	publish(0)
+	if n := s.Hub.Topics(); n != 0 {
+		t.Errorf("%d topics exist", n)
+	}
+	heard, _ := hear(t, c, "t")
+	publish(1)
+	publish(1)
+	mustPublish(t, s, "t", 2, 2)
+	expect(t, heard, "1:x", "2:2")
+}
+
 func TestHistory(t *testing.T) {
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.Topics(keepAll), pubsub.History(topic.Limits{Entries: 500}))
 	mustPublish(t, s, "t", 1, 600)

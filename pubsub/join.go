@@ -12,8 +12,9 @@ import (
 // it may, also when it asks for another place there. It is told, and gets what is
 // published, if it speaks our protocol; a base client gets the publications. One
 // that is subscribed already stays as it is. A client that reconnects has to be
-// put into its topics again. A connected hook is a place for that: it may run before
-// hello, and then the client is told once that is answered, and misses nothing.
+// put into its topics again. Connected and resumed hooks are places for that: the one
+// of a new session may run before hello, and then the client is told once that is
+// answered, and misses nothing.
 func (h *Hub) Join(ctx context.Context, c *arpc.Client, topic string, opts ...SubscribeOption) error {
 	o, err := newSubscribeOptions(topic, opts)
 	if err != nil {

@@ -52,6 +52,7 @@ func joinsEarly(t *testing.T, early func(s *pubsub.Server, c *arpc.Client), opts
 	t.Helper()
 	s = pubsub.NewServer(append(opts, pubsub.Open())...)
 	may := make(chan struct{})
+	s.Handler.SetLimits(arpc.Limits{Grace: -1}) // so that who says nothing is known at once
 	s.Handler.HandleConnected(func(c *arpc.Client) {
 		defer close(may)
 		if c.Capable("topics") {
@@ -161,6 +162,7 @@ func TestJoinDuringHello(t *testing.T) {
 		<-answered
 	}
 	asked.subscribe.Store(&during)
+	s.Handler.SetLimits(arpc.Limits{Grace: -1}) // so that who says nothing is known at once
 	s.Handler.HandleConnected(func(c *arpc.Client) { mustJoin(t, s, c, "room") })
 	tcp, _ := serve(t, s)
 	c, heard := dialReticent(t, tcp, may)

@@ -23,7 +23,8 @@ func (f subscribeFunc) subscribe(o *subscribeOptions) { f(o) }
 // Key makes a publication one that lands once: while the topic remembers the key,
 // another one with it has the position of the first and is not appended. A key
 // has 1 to 128 bytes. A client that publishes with a key tries again by itself
-// when the connection is lost.
+// when the connection is lost. A topic that does not exist remembers nothing: with
+// a key too the position is zero then, and what was published is gone.
 func Key(key string) PublishOption { return publishFunc(func(o *publishOptions) { o.Key = key }) }
 
 type noEcho struct{}

@@ -14,7 +14,7 @@ import (
 // what is published, a string as text; with the same key it is published once,
 // however often the request is repeated; with one it goes to one of the
 // subscribers, as PublishToOne sends it. The answer is {"epoch", "offset"}, or {}
-// with one.
+// with one; the epoch is "" where the topic does not exist, see Hub.Publish.
 //
 // Whoever asks has to be allowed to: Authorize is asked for OpPublish, with the
 // client whose identity is that of the request. A hub with a password answers

@@ -222,7 +222,9 @@ func (m *session) keep(s, instead *subscription) error {
 	m.mu.Unlock()
 	if old != nil {
 		old.close()
-		m.hub.leaving.later(old)
+	}
+	if old != nil && old.member != s.member { // otherwise its membership is that of s now
+		m.hub.leaving.end(old)
 	}
 	return nil
 }

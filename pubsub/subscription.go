@@ -25,20 +25,19 @@ type Subscription struct {
 	calling sync.Mutex // one call of the application's functions at a time
 	asking  sync.Mutex // one request to the server at a time, the last of which unsubscribes
 
-	mu         sync.Mutex // guards what follows
-	epoch      string
-	offset     uint64 // of the last publication that the handler has handled
-	placed     bool   // epoch and offset are known
-	asked      uint64 // offset that the last request had
-	live       bool   // the server pushes, on the connection there is
-	connection int    // which one it is
-	awaiting   int    // answers to requests, before which pushes mean nothing
-	hole       bool   // something is missing, and is about to be asked for
-	gaps       []Gap  // to be told
-	members    map[string]Member
-	version    uint64 // of members
-	over       bool
-	err        error // why
+	mu       sync.Mutex // guards what follows
+	epoch    string
+	offset   uint64 // of the last publication that the handler has handled
+	placed   bool   // epoch and offset are known
+	asked    uint64 // offset that the last request had
+	live     bool   // the server pushes, on the connection there is
+	awaiting uint64 // seq of the request before whose answer pushes mean nothing; 0 is none
+	hole     bool   // something is missing, and is about to be asked for
+	gaps     []Gap  // to be told
+	members  map[string]Member
+	version  uint64 // of members
+	over     bool
+	err      error // why
 }
 
 // waiting is how many publications wait for a loop over All.
@@ -99,7 +98,8 @@ func (s *Subscription) Members() []Member {
 // All are the publications of a subscription that was made without a handler.
 // The loop ends when the subscription, the client or ctx does, with an error if
 // there is a reason. A loop that is slow holds up the other topics of the client, and the
-// server keeps what it does not get, as long as it keeps anything.
+// server keeps what it does not get, as long as it keeps anything. Who leaves the loop
+// for good unsubscribes: 1,024 publications wait, and then the other topics do.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
@@ -194,23 +194,29 @@ func (s *Subscription) isWhole() bool {
 func (s *Subscription) lost() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connection++
 	s.live, s.hole, s.awaiting = false, false, 0
 }
 
-// answered takes the answer to a request, in order with the pushes behind it, or
-// the one in a hello. It may run on the goroutine that reads the connection.
-func (s *Subscription) answered(a *feed.Answer, toRequest bool) {
+// answered takes the answer to a request, in order with the pushes behind it. One
+// to a request that was given up, or made on another connection, is none.
+func (s *Subscription) answered(a *feed.Answer, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if toRequest {
-		if s.awaiting == 0 {
-			return // it was asked on another connection
-		}
-		if s.awaiting--; s.awaiting > 0 {
-			return // another one is on its way
-		}
+	if s.awaiting == seq {
+		s.awaiting = 0
+		s.placeLocked(a)
 	}
+}
+
+// welcomed takes the answer in a hello, on the goroutine that reads the connection.
+func (s *Subscription) welcomed(a *feed.Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.placeLocked(a)
+}
+
+// placeLocked goes on where the server says.
+func (s *Subscription) placeLocked(a *feed.Answer) {
 	s.live, s.hole = true, false
 	if !s.aheadLocked(a) {
 		if !a.Recovered {
@@ -292,7 +298,7 @@ func (s *Subscription) expectsLocked(m *Message, base bool) bool {
 		return false
 	case m.Offset == 0 || !s.placed && (s.live || base): // to one, or of a base server
 		return true
-	case !s.placed || s.awaiting > 0 || s.hole || m.Offset <= s.offset:
+	case !s.placed || s.awaiting != 0 || s.hole || m.Offset <= s.offset:
 		return false
 	case m.Offset == s.offset+1:
 		return true

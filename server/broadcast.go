@@ -19,7 +19,7 @@ func (s *Server) Broadcast(method string, v any) error {
 
 // BroadcastWithFilter is Broadcast to the clients for which keep is true; a
 // nil keep is true for all. It is asked now, once for each client that is
-// connected. One that comes back meanwhile is another.
+// connected. One that comes back meanwhile in a new session is another.
 func (s *Server) BroadcastWithFilter(method string, v any, keep func(*arpc.Client) bool) error {
 	if keep == nil {
 		return s.Broadcast(method, v)

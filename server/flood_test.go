@@ -83,7 +83,7 @@ func TestClaimedLengthsAllocateNothing(t *testing.T) {
 		claim := uint32(wire.MaxBody - i%2)
 		p.send(t, wire.Header{BodyLen: claim, Cmd: wire.Request, MethodLen: 5, Seq: 1}.Append(nil))
 	}
-	arpctest.Eventually(t, "connections", func() bool { return len(h.Clients()) == sockets })
+	arpctest.Eventually(t, "connections", func() bool { return h.Stats().Connections == sockets })
 	c := dial(t, h.tcp)
 	mustEcho(t, c) // what was sent before it has been read, or is about to be
 	if grown := heap() - before; grown > allowed {

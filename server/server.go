@@ -51,7 +51,7 @@ func New(opts ...Option) *Server {
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[*arpc.Client]struct{}{},
 		all:       map[*arpc.Client]struct{}{},
-		users:     users{},
+		users:     newUsers(),
 		closing:   make(chan struct{}),
 	}
 	s.cfg.history = topic.Limits{Entries: 1000, Bytes: 4 << 20, Age: time.Minute}

@@ -9,27 +9,37 @@ import (
 
 // users are the clients by the ID of their identity. It belongs to whoever
 // guards it.
-type users map[string]map[*arpc.Client]struct{}
+type users struct {
+	clients map[string]map[*arpc.Client]struct{}
+	ids     map[*arpc.Client]string // the same, the other way round
+}
 
+func newUsers() users {
+	return users{clients: map[string]map[*arpc.Client]struct{}{}, ids: map[*arpc.Client]string{}}
+}
+
+// add notes who a client is now, whoever it was before.
 func (u users) add(c *arpc.Client) {
+	u.remove(c)
 	who := c.Identity()
 	if who == nil {
 		return
 	}
-	if u[who.ID] == nil {
-		u[who.ID] = map[*arpc.Client]struct{}{}
+	if u.clients[who.ID] == nil {
+		u.clients[who.ID] = map[*arpc.Client]struct{}{}
 	}
-	u[who.ID][c] = struct{}{}
+	u.clients[who.ID][c], u.ids[c] = struct{}{}, who.ID
 }
 
 func (u users) remove(c *arpc.Client) {
-	who := c.Identity()
-	if who == nil {
+	id, ok := u.ids[c]
+	if !ok {
 		return
 	}
-	delete(u[who.ID], c)
-	if len(u[who.ID]) == 0 {
-		delete(u, who.ID)
+	delete(u.ids, c)
+	delete(u.clients[id], c)
+	if len(u.clients[id]) == 0 {
+		delete(u.clients, id)
 	}
 }
 
@@ -38,7 +48,7 @@ func (u users) remove(c *arpc.Client) {
 func (s *Server) ClientsOf(user string) []*arpc.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.users[user]))
+	return slices.Collect(maps.Keys(s.users.clients[user]))
 }
 
 // SendToUser sends a notify to every client of a user, and returns to how many. A

@@ -111,3 +111,28 @@ func TestGather(t *testing.T) {
 		t.Errorf("what cannot be sent: %v", err)
 	}
 }
+
+// TestUserOfALaterToken: whom the upgrade takes for one user, and hello for another,
+// is the other's client, also where it was announced before.
+func TestUserOfALaterToken(t *testing.T) {
+	h := open(t, func(s *server.Server) {
+		s.Handler.SetLimits(arpc.Limits{Grace: -1})
+		s.Handler.HandleAuthenticate(func(_ context.Context, cr arpc.Credentials) (*arpc.Identity, error) {
+			if cr.Source == arpc.FromUpgrade {
+				return &arpc.Identity{ID: "ada"}, nil
+			}
+			return &arpc.Identity{ID: cr.Token}, nil
+		})
+	})
+	c, err := arpc.Dial(t.Context(), h.address("websocket"), arpc.WithHandler(arpc.NewHandler()),
+		arpc.WithToken(func(context.Context) (string, error) { return "bob", nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ada, bob := len(h.ClientsOf("ada")), len(h.ClientsOf("bob")); ada != 0 || bob != 1 {
+		t.Errorf("ada has %d clients, bob %d", ada, bob)
+	}
+	c.Stop()
+	arpctest.Closed(t, c.Done(), "client")
+	arpctest.Eventually(t, "nobody", func() bool { return len(h.Clients())+len(h.ClientsOf("ada"))+len(h.ClientsOf("bob")) == 0 })
+}

@@ -48,6 +48,52 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestSlowHello: who waits for a session, however long the hello takes that asks for
+// it, is nobody else before.
+func TestSlowHello(t *testing.T) {
+	d := open(t, arpc.Limits{}, false)
+	s := d.begin(t, "", "")
+	park(t, s)
+	p := connect(t, d.address, "")
+	ping, err := rawframe.Read(p) // the server wonders who is there
+	if err != nil || ping.Cmd != rawframe.CmdPing {
+		t.Fatalf("%+v, %v", ping, err)
+	}
+	w := p.hello("", &asked{Ticket: s.ticket})
+	if !w.resumed() {
+		t.Fatalf("%+v", w)
+	}
+	arpctest.Eventually(t, "resumed", func() bool { return d.resumed.Load() == 1 })
+	if began, ended := len(d.clients), d.ended.Load(); began != 0 || ended != 0 {
+		t.Errorf("%d sessions began, %d ended", began, ended)
+	}
+}
+
+// TestWhoOnlyListens is known when it answers a ping, or when it ends.
+func TestWhoOnlyListens(t *testing.T) {
+	for name, answers := range map[string]bool{"answers": true, "does not": false} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, arpc.Limits{FirstFrame: 400 * time.Millisecond}, false)
+			p := connect(t, d.address, "")
+			ping, err := rawframe.Read(p)
+			if err != nil || ping.Cmd != rawframe.CmdPing || len(d.clients) > 0 {
+				t.Fatalf("%+v, %v, known to %d", ping, err, len(d.clients))
+			}
+			if answers {
+				p.write(rawframe.Frame{Cmd: rawframe.CmdPong, Seq: ping.Seq})
+				arpctest.Receive(t, d.clients, "client")
+				if d.ended.Load() > 0 {
+					t.Error("it ended")
+				}
+				return
+			}
+			p.end()
+			arpctest.Receive(t, d.clients, "client")
+			arpctest.Eventually(t, "the end", func() bool { return d.ended.Load() == 1 })
+		})
+	}
+}
+
 // TestStolenTicket: to somebody else it is of no use, and its owner has it still.
 func TestStolenTicket(t *testing.T) {
 	d := open(t, arpc.Limits{}, true)
