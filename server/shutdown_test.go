@@ -286,6 +286,7 @@ func TestNobodyIsLetInAfterShutdown(t *testing.T) {
 		})
 	})
 	p := h.knock(t, "tcp")
+	p.send(t, request(1, "/nowhere", ""))
 	arpctest.Closed(t, entered, "connection")
 	stopped := make(chan struct{})
 	go func() {
