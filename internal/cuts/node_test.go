@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,7 +156,7 @@ func TestChaosNode(t *testing.T) {
 	x.working.Wait()
 	n.hear(t, "stopped")
 	x.mu.Lock()
-	said := told{Said: x.Said, Newest: run.newest()}
+	said := told{Said: maps.Clone(x.Said), Newest: run.newest()} // a tap may say yet that who listened left
 	x.mu.Unlock()
 	r := n.report(t, said)
 	x.add(r.Account)
