@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-fbfaa03e/arpc"
+	"github.com/seed-fbfaa03e/arpc/internal/arpctest"
 	"github.com/seed-fbfaa03e/arpc/pubsub"
 	"github.com/seed-fbfaa03e/arpc/pubsub/checker"
 	"github.com/seed-fbfaa03e/arpc/topic"
@@ -73,7 +74,8 @@ func (w *witness) subscribe(t *testing.T, c *pubsub.Client, name, epoch string) 
 
 func dial(t *testing.T, address string) *pubsub.Client {
 	t.Helper()
-	c, err := pubsub.Dial(t.Context(), "tcp://"+address)
+	quickly := arpc.WithBackoff(arpc.Backoff{First: 10 * time.Millisecond, Max: 200 * time.Millisecond})
+	c, err := pubsub.Dial(t.Context(), "tcp://"+address, pubsub.WithClientOptions(quickly))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		restarts = 20
 	}
 	path := filepath.Join(t.TempDir(), "topics.db")
-	address := freeAddress(t)
+	address := arpctest.Address(t, "127.0.0.1")
 	server := start(t, "serve", path, address)
 	<-server.lines
 
@@ -183,17 +185,4 @@ func publishKeyed(t *testing.T, c *pubsub.Client, publisher int, stop *atomic.Bo
 		acked.Add(1)
 	}
 	return list
-}
-
-// freeAddress is one that nobody listens on, for a server that comes back to it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return ln.Addr().String()
 }
