@@ -24,12 +24,12 @@ func Example() {
 
 	ended := make(chan struct{})
 	s := server.New()
-	s.Handler.Use(otel.Trace(provider)) // the span ends when the answer has left
-	s.Handler.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(ended) }) })
+	s.Handler.Use(otel.Trace(provider))
 	s.Handler.Handle("/order", func(ctx *arpc.Context) {
 		traced := otel.Context(ctx) // what the handler does with it becomes part of the span
 		_ = ctx.Write(place(traced))
 	})
+	s.Handler.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(ended) }) }) // behind the span
 
 	call, answer := httptest.NewRequest("POST", "/order", nil), httptest.NewRecorder()
 	call.Header.Set("Content-Type", "application/json")
