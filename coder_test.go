@@ -327,6 +327,7 @@ func TestMessageIsCodedOnceAndNotInPlace(t *testing.T) {
 func TestFrameThatCannotBeCodedEndsTheConnection(t *testing.T) {
 	broken := errors.New("no key any more")
 	near, far := arpc.NewHandler(), arpc.NewHandler()
+	near.SetLimits(arpc.Limits{Grace: -1}) // so that no confirm is coded meanwhile
 	failing := &flip{}
 	near.UseCoder(failing)
 	far.UseCoder(&flip{})
@@ -368,6 +369,7 @@ func (s *notes) Fill(w *arpc.FrameWriter) (more bool) {
 func TestSourceThatCannotBeCodedEndsTheConnection(t *testing.T) {
 	broken := errors.New("no key any more")
 	near, far := arpc.NewHandler(), arpc.NewHandler()
+	near.SetLimits(arpc.Limits{Grace: -1}) // so that no confirm is the first to fail
 	near.UseCoder(&flip{})
 	far.UseCoder(&flip{fails: broken})
 	ended := make(chan error, 10)
