@@ -55,7 +55,7 @@ func ExampleHandler_UseCoder() {
 	}
 	defer func() { c.Stop(); <-c.Done() }()
 	var greeting string
-	fmt.Println(c.Call("/hello", "Ada", &greeting, time.Second), greeting)
+	fmt.Println(c.Call("/hello", "Ada", &greeting, 5*time.Second), greeting)
 	// Output: <nil> hello, Ada
 }
 
@@ -110,7 +110,7 @@ func ExampleConnCoder() {
 		}
 		defer func() { c.Stop(); <-c.Done() }()
 		var greeting string
-		fmt.Println(c.Call("/hello", name, &greeting, time.Second), greeting)
+		fmt.Println(c.Call("/hello", name, &greeting, 5*time.Second), greeting)
 	}
 	// Output:
 	// <nil> hello, Ada

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +39,8 @@ func TestARestedConnectionKnowsWhatLeft(t *testing.T) {
 }
 
 // TestTheDeadlineOfAHookHolds: the first that passes ends the connection. What a
-// hook sets before each read is not taken for the engine's own.
+// hook sets before each read is not taken for the engine's own. There is one
+// connection, and no deadline before its call is answered, however long that takes.
 func TestTheDeadlineOfAHookHolds(t *testing.T) {
 	for _, tr := range arpctest.Transports[1:] {
 		t.Run(tr.Name, func(t *testing.T) {
@@ -50,10 +52,19 @@ func TestTheDeadlineOfAHookHolds(t *testing.T) {
 			far.HandleDisconnected(func(_ *arpc.Client, err error) { ended <- err })
 			far.BeforeRecv(func(nc net.Conn) error {
 				reads++
+				if before == 0 {
+					return nil
+				}
 				return nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			})
-			dial := tr.Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
-			c, err := arpc.NewClient(dial, arpc.WithBackoff(soon))
+			open := tr.Open(t, func(nc net.Conn, a arpc.Accepted) { far.ServeConn(nc, a) })
+			var dialed atomic.Bool
+			c, err := arpc.NewClient(func() (net.Conn, error) {
+				if dialed.Swap(true) {
+					return nil, errDown
+				}
+				return open()
+			}, arpc.WithBackoff(soon))
 			if err != nil {
 				t.Fatal(err)
 			}

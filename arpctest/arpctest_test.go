@@ -253,10 +253,10 @@ func ExampleLink() {
 	link := arpctest.NewLink(t, h)
 	client := link.Dial(t, arpc.NewHandler(), arpc.WithFailFast())
 
-	fmt.Println(client.Call("/hello", nil, nil, time.Second))
+	fmt.Println(client.Call("/hello", nil, nil, 5*time.Second))
 	link.Down()
 	<-link.Accepted().Done()
-	err := client.Call("/hello", nil, nil, time.Second)
+	err := client.Call("/hello", nil, nil, 5*time.Second)
 	fmt.Println(errors.Is(err, arpc.ErrDisconnected))
 	client.Stop() // your test does it by itself
 	<-client.Done()

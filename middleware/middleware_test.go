@@ -168,11 +168,14 @@ func ExampleLogger() {
 		}
 		return a
 	}}))
+	written := make(chan struct{})
 	h := arpc.NewHandler()
-	h.Use(middleware.Logger(text))
+	h.Use(middleware.Logger(text)) // writes when the answer has left
+	h.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(written) }) })
 	h.Handle("/echo", func(ctx *arpc.Context) { _ = ctx.Write(ctx.Raw()) })
 	c, stop := connect(h)
-	_ = c.Call("/echo", "hello", nil, time.Second)
+	_ = c.Call("/echo", "hello", nil, 5*time.Second)
+	<-written
 	stop()
 	// Output: level=INFO msg="arpc: call" method=/echo kind=request bytes=5
 }
@@ -185,9 +188,9 @@ func ExampleGraceful() {
 	c, stop := connect(h)
 	defer stop()
 
-	fmt.Println(c.Call("/work", nil, nil, time.Second))
+	fmt.Println(c.Call("/work", nil, nil, 5*time.Second))
 	fmt.Println(g.Shutdown(context.Background()))
-	fmt.Println(c.Call("/work", nil, nil, time.Second))
+	fmt.Println(c.Call("/work", nil, nil, 5*time.Second))
 	// Output:
 	// <nil>
 	// <nil>

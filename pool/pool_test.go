@@ -28,11 +28,11 @@ type backend struct {
 	calls   atomic.Int32
 }
 
-// open starts a backend; address is "" for any.
+// openBackend starts a backend; address is "" for any, which stays its own.
 func openBackend(t *testing.T, address string) *backend {
 	t.Helper()
 	if address == "" {
-		address = "127.0.0.1:0"
+		address = arpctest.Address(t, "127.0.0.1")
 	}
 	var ln net.Listener
 	arpctest.Eventually(t, "the address", func() (free bool) {
@@ -104,12 +104,8 @@ func TestCallsGoRound(t *testing.T) {
 
 func TestConnectionsThatAreDownAreSkipped(t *testing.T) {
 	a, b := openBackend(t, ""), openBackend(t, "")
-	never, err := net.Listen("tcp", "127.0.0.1:0") // an address nobody serves any more
-	if err != nil {
-		t.Fatal(err)
-	}
-	never.Close()
-	p := newPool(t, Static(a.address, "tcp://"+never.Addr().String(), b.address))
+	never := arpctest.Address(t, "127.0.0.1") // nobody serves it
+	p := newPool(t, Static(a.address, "tcp://"+never, b.address))
 	up(t, p, 2)
 	mustCall(t, p, 10)
 	a.stop()

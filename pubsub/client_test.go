@@ -137,10 +137,15 @@ func TestABaseClientComesBack(t *testing.T) {
 func TestWhileThereIsNoConnection(t *testing.T) {
 	s, tcp, _ := start(t, pubsub.Open(), pubsub.Topics(keepAll))
 	away := arpc.Backoff{First: 300 * time.Millisecond, Max: 300 * time.Millisecond}
-	c := dial(t, tcp, pubsub.WithClientOptions(arpc.WithBackoff(away)))
-	lose := func() {
-		s.Clients()[0].Stop()
-		arpctest.Eventually(t, "no connection", func() bool { return c.State() != arpc.StateOpen })
+	lost := make(chan error, 1)
+	h := arpc.NewHandler()
+	h.HandleDisconnected(func(_ *arpc.Client, err error) { lost <- err })
+	c := dial(t, tcp, pubsub.WithHandler(h), pubsub.WithClientOptions(arpc.WithBackoff(away)))
+	lose := func() { // however soon it is back
+		for _, one := range s.Clients() {
+			one.Stop()
+		}
+		arpctest.Receive(t, lost, "the end of the connection")
 	}
 	lose()
 	first, err := c.Publish("t", "x", pubsub.Key("k"))

@@ -367,7 +367,7 @@ func TestASlowSubscriberLagsAndHoldsUpNobody(t *testing.T) {
 	if _, err := slow.Write(wire.Append(nil, wire.Header{Cmd: wire.Request, Seq: 1}, "in_S", request)); err != nil {
 		t.Fatal(err)
 	}
-	arpctest.Eventually(t, "slow subscriber", func() bool { return s.Hub.Topics() == 1 })
+	arpctest.Eventually(t, "slow subscriber", func() bool { return len(s.Hub.Subscribers("t")) == 1 })
 	fast := make(chan uint64, n)
 	if _, err := dial(t, tcp).Subscribe("t", func(m *pubsub.Message) { fast <- m.Offset }); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func assertTold(t *testing.T, door string, end error, code int, reason string) {
 }
 
 func TestASilentConnectionIsClosedAndOneThatAnswersPingsLives(t *testing.T) {
-	eachDoor(t, limits(arpc.Limits{FirstFrame: 800 * time.Millisecond}), func(t *testing.T, h *house, door string) {
+	eachDoor(t, limits(arpc.Limits{FirstFrame: 2 * time.Second}), func(t *testing.T, h *house, door string) {
 		silent, listening := h.knock(t, door), h.knock(t, door)
 		for _, p := range []*peer{silent, listening} {
 			if ping := p.until(t, wire.Ping); len(ping.Body) != 0 {
@@ -46,8 +46,8 @@ func TestASilentConnectionIsClosedAndOneThatAnswersPingsLives(t *testing.T) {
 			}
 		}
 		listening.send(t, wire.Header{Cmd: wire.Pong}.Append(nil))
-		assertTold(t, door, silent.end(t), ws.ClosePolicy, "no whole frame within 800ms")
-		h.expectEnd(t, "no whole frame within 800ms")
+		assertTold(t, door, silent.end(t), ws.ClosePolicy, "no whole frame within 2s")
+		h.expectEnd(t, "no whole frame within 2s")
 		listening.send(t, request(1, "/echo", "still here"))
 		if f := listening.until(t, wire.Response); string(f.Body) != "still here" {
 			t.Errorf("answer %q", f.Body)
@@ -95,7 +95,7 @@ func TestAWebSocketMessageHasToBeWhole(t *testing.T) {
 }
 
 func TestADeadPeerIsClosedAndOneThatAnswersPingsLives(t *testing.T) {
-	short := arpc.Limits{FirstFrame: 600 * time.Millisecond, Ping: 100 * time.Millisecond, Idle: 600 * time.Millisecond}
+	short := arpc.Limits{FirstFrame: 2 * time.Second, Ping: 100 * time.Millisecond, Idle: 2 * time.Second}
 	eachDoor(t, limits(short), func(t *testing.T, h *house, door string) {
 		dead, alive := h.knock(t, door), h.knock(t, door)
 		for _, p := range []*peer{dead, alive} {
@@ -127,8 +127,8 @@ func TestADeadPeerIsClosedAndOneThatAnswersPingsLives(t *testing.T) {
 				}
 			}
 		})
-		assertTold(t, door, dead.end(t), ws.ClosePolicy, "nothing heard for 600ms")
-		h.expectEnd(t, "nothing heard for 600ms")
+		assertTold(t, door, dead.end(t), ws.ClosePolicy, "nothing heard for 2s")
+		h.expectEnd(t, "nothing heard for 2s")
 		alive.send(t, request(2, "/echo", "still here"))
 		answering.Wait()
 		close(over)

@@ -40,7 +40,7 @@ func alternating(i int) string { return doors[i%len(doors)] }
 
 func TestSilentSocketsDoNotStarveHonestClients(t *testing.T) {
 	const silent, honest = 500, 20
-	h := open(t, limits(arpc.Limits{FirstFrame: time.Second}))
+	h := open(t, limits(arpc.Limits{FirstFrame: 2 * time.Second}))
 	crowd := h.crowd(t, silent, alternating)
 	over := make(chan struct{})
 	var calling sync.WaitGroup
@@ -298,9 +298,7 @@ func TestPongsThatAreNeverReadEndTheConnection(t *testing.T) {
 			h.expectEnd(t, "answers are not read")
 			p.Close()
 			<-flooding
-			if grown := heap() - before; grown > 1<<20 {
-				t.Errorf("the heap grew by %d bytes", grown)
-			}
+			arpctest.Eventually(t, "memory given back", func() bool { return heap()-before < 1<<20 })
 		})
 	}
 }

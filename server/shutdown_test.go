@@ -276,11 +276,12 @@ func TestNobodySlipsInDuringShutdown(t *testing.T) {
 func TestNobodyIsLetInAfterShutdown(t *testing.T) {
 	var s *server.Server
 	entered, may := make(chan struct{}), make(chan struct{})
+	enter := sync.OnceFunc(func() { close(entered) }) // others may come before Shutdown begins
 	h := open(t, func(of *server.Server) {
 		s = of
 		s.Handler.HandleStateChange(func(_ *arpc.Client, state arpc.State, _ error) {
 			if state == arpc.StateOpen { // accepted, and not yet among the clients
-				close(entered)
+				enter()
 				<-may
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,18 +81,44 @@ func TestUsers(t *testing.T) {
 	}
 }
 
+// outOfTime is a context whose deadline passes when a test says so.
+type outOfTime struct {
+	context.Context
+	out chan struct{}
+}
+
+func (c outOfTime) Done() <-chan struct{} { return c.out }
+
+func (c outOfTime) Err() error {
+	select {
+	case <-c.out:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestGather(t *testing.T) {
 	h := known(t)
-	refuses := func(ctx *arpc.Context) { _ = ctx.Error("no") }
+	var asked atomic.Int64
 	silent := make(chan *arpc.Context, 1) // kept, or it would be answered as forgotten
-	h.as(t, "answers", func(ctx *arpc.Context) { _ = ctx.Write("yes, " + string(ctx.Body())) })
-	h.as(t, "refuses", refuses)
-	h.as(t, "silent", func(ctx *arpc.Context) { silent <- ctx })
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	replies, err := h.Gather(ctx, "/ask", "please", nil)
-	if err != nil || len(replies) != 3 {
-		t.Fatalf("%d replies, %v", len(replies), err)
+	h.as(t, "answers", func(ctx *arpc.Context) { asked.Add(1); _ = ctx.Write("yes, " + string(ctx.Body())) })
+	h.as(t, "refuses", func(ctx *arpc.Context) { asked.Add(1); _ = ctx.Error("no") })
+	h.as(t, "silent", func(ctx *arpc.Context) { asked.Add(1); silent <- ctx })
+	ctx := outOfTime{t.Context(), make(chan struct{})}
+	gathered := make(chan []server.Reply, 1)
+	go func() {
+		replies, err := h.Gather(ctx, "/ask", "please", nil)
+		if err != nil {
+			t.Error(err)
+		}
+		gathered <- replies
+	}()
+	arpctest.Eventually(t, "one alone that has not answered", func() bool { return asked.Load() == 3 && h.Stats().Calls == 1 })
+	close(ctx.out)
+	replies := arpctest.Receive(t, gathered, "replies")
+	if len(replies) != 3 {
+		t.Fatalf("%d replies", len(replies))
 	}
 	for _, r := range replies {
 		var text string

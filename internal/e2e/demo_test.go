@@ -88,6 +88,12 @@ func start(t testing.TB, args ...string) *demo {
 	return d
 }
 
+// startHere is start on ports that nobody else is given while there is no demo.
+func startHere(t testing.TB) *demo {
+	t.Helper()
+	return start(t, "-http", arpctest.Address(t, "127.0.0.1"), "-tcp", arpctest.Address(t, "127.0.0.1"))
+}
+
 // hint is what to do about an end that is not the demo's fault.
 func (d *demo) hint() string {
 	if strings.Contains(d.stderr.String(), "not built") {

@@ -13,7 +13,7 @@ import (
 func TestSignalsEndItInOrder(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
-			d := start(t)
+			d := startHere(t) // nobody else listens there after it
 			page, service := d.connect(t, "websocket"), d.connect(t, "tcp")
 			for _, p := range []*peer{page, service} {
 				p.call(1, "/echo", "hello")
@@ -41,7 +41,7 @@ func TestSignalsEndItInOrder(t *testing.T) {
 
 // TestAKilledDemoComesBackOnItsPorts: nothing of the one before stands in the way.
 func TestAKilledDemoComesBackOnItsPorts(t *testing.T) {
-	d := start(t)
+	d := startHere(t)
 	for range 3 {
 		var peers []*peer
 		for _, door := range doors {

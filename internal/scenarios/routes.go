@@ -140,8 +140,8 @@ func (n *notebook) notes(ctx *arpc.Context) {
 		select {
 		case body := <-n.of(ctx.Client):
 			texts = append(texts, string(body.Data))
-		case <-time.After(patience):
-			_ = ctx.Error(arpc.Errorf(arpc.CodeDeadlineExceeded, "only %d notes came", len(texts)))
+		case <-ctx.Done(): // who asks knows how long: a page may be offline for a minute meanwhile
+			_ = ctx.Error(arpc.Errorf(arpc.CodeCanceled, "only %d notes came", len(texts)))
 			return
 		}
 	}

@@ -77,7 +77,7 @@ func run(t *testing.T, address string, scenario scenarios.Scenario, prepare func
 			if p, err = newPlayer(ctx, address, scenario, known, prepare); err != nil {
 				t.Fatal(err)
 			}
-			defer p.Stop()
+			defer func() { p.Stop(); <-p.Done() }()
 			players[step.Peer] = p
 		}
 		if err := p.play(ctx, step); err != nil {

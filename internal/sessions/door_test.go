@@ -94,6 +94,16 @@ func (d *door) runs(id string) int {
 	return d.ran[id]
 }
 
+// awaitResumed waits until the hooks, which come a moment later than what they tell
+// of, have told so often that a session was taken up.
+func (d *door) awaitResumed(t testing.TB, times int64) {
+	t.Helper()
+	arpctest.Eventually(t, "resumed", func() bool { return d.resumed.Load() >= times })
+	if n := d.resumed.Load(); n != times {
+		t.Errorf("resumed %d times, want %d", n, times)
+	}
+}
+
 // session is a peer's, as the two ends have it.
 type session struct {
 	*peer

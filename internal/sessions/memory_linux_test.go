@@ -118,7 +118,7 @@ func (c *far) visitOnce(from int, caps []string) error {
 // TestParkedMemory: what a session costs that waits for its client with an answer
 // that was not confirmed, and that nothing is left of any after the grace period.
 func TestParkedMemory(t *testing.T) {
-	sessions, grace := arpctest.Scaled(10_000), 5*time.Second
+	sessions, grace := arpctest.Scaled(10_000), 10*time.Second // all come within it
 	if arpctest.Whole {
 		grace = time.Minute
 	}

@@ -214,7 +214,7 @@ func TestFirstBroadcastWhileParked(t *testing.T) {
 		}
 	}
 	d.resume(t, s, "")
-	arpctest.Eventually(t, "resumed", func() bool { return d.resumed.Load() == 1 })
+	d.awaitResumed(t, 1)
 	if err := d.Broadcast("/news", "here"); err != nil {
 		t.Fatal(err)
 	}

@@ -42,9 +42,9 @@ func TestResume(t *testing.T) {
 	if n := d.runs("a"); n != 1 {
 		t.Errorf("the request ran %d times", n)
 	}
-	arpctest.Eventually(t, "the hook", func() bool { return d.resumed.Load() > 0 }) // the answer does not wait for it
-	if d.resumed.Load() != 1 || d.ended.Load() != 0 || len(d.clients) != 0 {
-		t.Errorf("resumed %d, ended %d, began %d times", d.resumed.Load(), d.ended.Load(), 1+len(d.clients))
+	d.awaitResumed(t, 1)
+	if d.ended.Load() != 0 || len(d.clients) != 0 {
+		t.Errorf("ended %d, began %d times", d.ended.Load(), 1+len(d.clients))
 	}
 }
 
@@ -253,8 +253,9 @@ func TestLateAttempt(t *testing.T) {
 		}
 	}
 	s.call(2, "/run", "b")
-	if s.client.State() != arpc.StateOpen || d.resumed.Load() != 2 {
-		t.Errorf("the session is %s, resumed %d times", s.client.State(), d.resumed.Load())
+	d.awaitResumed(t, 2)
+	if s.client.State() != arpc.StateOpen {
+		t.Errorf("the session is %s", s.client.State())
 	}
 }
 
@@ -331,9 +332,7 @@ func TestGraceIsOver(t *testing.T) {
 	s.Close()
 	arpctest.Eventually(t, "the end of the session", func() bool { return d.ended.Load() == 1 })
 	arpctest.Closed(t, s.client.Done(), "the client")
-	if n := len(d.Clients()); n != 0 {
-		t.Errorf("%d clients are left", n)
-	}
+	arpctest.Eventually(t, "no client is left", func() bool { return len(d.Clients()) == 0 }) // a moment later
 	if _, w := d.ask(t, "", s.ticket, 0); !w.notResumed("expired") {
 		t.Errorf("too late: %v, %+v", w, w)
 	}

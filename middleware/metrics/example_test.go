@@ -18,14 +18,17 @@ import (
 func Example() {
 	s := server.New()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.New(s.Handler, s))
+	registry.MustRegister(metrics.New(s.Handler, s)) // which count when the answer has left
+	counted := make(chan struct{})
+	s.Handler.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(counted) }) })
 	s.Handler.Handle("/hello", func(ctx *arpc.Context) { _ = ctx.Write("hello") })
 	http.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 
 	call := httptest.NewRequest("POST", "/hello", nil)
 	call.Header.Set("Content-Type", "application/json")
 	s.HTTP().ServeHTTP(httptest.NewRecorder(), call)
-	fmt.Println(s.Shutdown(context.Background())) // and what was answered is counted
+	fmt.Println(s.Shutdown(context.Background()))
+	<-counted
 
 	page := httptest.NewRecorder()
 	http.DefaultServeMux.ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))

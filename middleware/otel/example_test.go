@@ -22,18 +22,21 @@ func Example() {
 		return fmt.Sprint("placed, traced: ", api.SpanContextFromContext(ctx).IsValid())
 	}
 
+	ended := make(chan struct{})
 	s := server.New()
 	s.Handler.Use(otel.Trace(provider))
 	s.Handler.Handle("/order", func(ctx *arpc.Context) {
 		traced := otel.Context(ctx) // what the handler does with it becomes part of the span
 		_ = ctx.Write(place(traced))
 	})
+	s.Handler.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(ended) }) }) // behind the span
 
 	call, answer := httptest.NewRequest("POST", "/order", nil), httptest.NewRecorder()
 	call.Header.Set("Content-Type", "application/json")
 	s.HTTP().ServeHTTP(answer, call)
 	fmt.Println(answer.Body)
 	fmt.Println(s.Shutdown(context.Background()))
+	<-ended
 	for _, span := range spans.Ended() {
 		fmt.Println("span", span.Name())
 	}
@@ -47,9 +50,11 @@ func ExampleCoder() {
 	spans := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
 
+	answered := make(chan struct{})
 	s := arpc.NewHandler()
 	s.UseCoder(otel.Coder())
-	s.Use(otel.Trace(provider))
+	s.Use(otel.Trace(provider)) // the span ends when the answer has left
+	s.Use(func(ctx *arpc.Context) { ctx.OnAnswered(func(error) { close(answered) }) })
 	s.Handle("/order", func(ctx *arpc.Context) { _ = ctx.Write("placed") })
 
 	h := arpc.NewHandler()
@@ -66,6 +71,7 @@ func ExampleCoder() {
 	ctx, span := provider.Tracer("shop").Start(context.Background(), "buy")
 	var placed string
 	err = client.CallWith(ctx, "/order", "tea", &placed) // with the span that is in ctx
+	<-answered
 	span.End()
 	client.Stop()
 	<-client.Done()

@@ -48,7 +48,8 @@ func (c *child) end(t *testing.T) {
 
 func dial(t *testing.T, address string) *pubsub.Client {
 	t.Helper()
-	c, err := pubsub.Dial(t.Context(), "tcp://"+address)
+	quickly := arpc.WithBackoff(arpc.Backoff{First: 10 * time.Millisecond, Max: 200 * time.Millisecond})
+	c, err := pubsub.Dial(t.Context(), "tcp://"+address, pubsub.WithClientOptions(quickly))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestClientsAcrossRestarts(t *testing.T) {
 		restarts = 20
 	}
 	path := filepath.Join(t.TempDir(), "topics.db")
-	address := freeAddress(t)
+	address := arpctest.Address(t, "127.0.0.1")
 	server := start(t, "serve", path, address)
 	<-server.lines
 
@@ -151,17 +152,4 @@ func publishKeyed(t *testing.T, c *pubsub.Client, publisher int, stop *atomic.Bo
 		acked.Add(1)
 	}
 	return list
-}
-
-// freeAddress is one that nobody listens on, for a server that comes back to it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return ln.Addr().String()
 }

@@ -116,6 +116,32 @@ func TestDamage(t *testing.T) {
 	arpctest.Figure(t, "bolt_damages_seed", seed)
 }
 
+// TestAFirstPageInPlaceOfTheOther: either may be the newest, without which the file
+// would be what it was one transaction ago.
+func TestAFirstPageInPlaceOfTheOther(t *testing.T) {
+	path, _ := sample(t)
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	for from, at := range map[int]int{0: page, page: 0} {
+		torn := bytes.Clone(sound)
+		copy(torn[at:][:page], sound[from:][:page])
+		copied := filepath.Join(t.TempDir(), "copy.db")
+		if err := os.WriteFile(copied, torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(copied, quiet)
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("the page at %d is at %d: %v", from, at, err)
+		}
+		if err == nil {
+			_ = b.Close()
+		}
+	}
+}
+
 // TestStartOver: a damaged file is set aside.
 func TestStartOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topics.db")

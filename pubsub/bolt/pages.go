@@ -74,14 +74,14 @@ func scan(file io.ReaderAt, size int64, visit func(bucket, key, value []byte) er
 }
 
 // newestMeta is the one of the two that has the higher transaction. Both have to
-// be valid: with the newest one gone, what it acknowledged would be missing in
-// silence. A write that stops half way leaves a whole one, old or new, because
-// it is in one sector of the disk.
+// be valid, and in their places: with the newest one gone, what it acknowledged
+// would be missing in silence. A write that stops half way leaves a whole one, old
+// or new, because it is in one sector of the disk.
 func newestMeta(file io.ReaderAt) (newest meta, err error) {
 	found := 0
 	for size := int64(1 << 10); size <= 1<<16; size <<= 1 {
-		for _, at := range []int64{0, size} {
-			m, ok := readMeta(file, at)
+		for number := range uint64(2) {
+			m, ok := readMeta(file, number, size)
 			if !ok || int64(m.pageSize) != size {
 				continue
 			}
@@ -96,14 +96,17 @@ func newestMeta(file io.ReaderAt) (newest meta, err error) {
 	return newest, nil
 }
 
-func readMeta(file io.ReaderAt, at int64) (meta, bool) {
-	var b [metaSize]byte
-	if _, err := file.ReadAt(b[:], at+pageHeader); err != nil {
+// readMeta reads one of the two first pages, if pages have a size.
+func readMeta(file io.ReaderAt, number uint64, size int64) (meta, bool) {
+	var whole [pageHeader + metaSize]byte
+	if _, err := file.ReadAt(whole[:], int64(number)*size); err != nil {
 		return meta{}, false
 	}
+	b := whole[pageHeader:]
 	h := fnv.New64a()
 	h.Write(b[:metaSize-8])
-	valid := word.Uint32(b[0:]) == metaMagic && word.Uint32(b[4:]) == metaVersion && word.Uint64(b[56:]) == h.Sum64()
+	valid := word.Uint64(whole[:]) == number &&
+		word.Uint32(b[0:]) == metaMagic && word.Uint32(b[4:]) == metaVersion && word.Uint64(b[56:]) == h.Sum64()
 	return meta{
 		pageSize: uint64(word.Uint32(b[8:])),
 		root:     word.Uint64(b[16:]),

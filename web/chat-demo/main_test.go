@@ -163,7 +163,7 @@ func TestEchoThroughBothDoors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer client.Stop()
+		defer func() { client.Stop(); <-client.Done() }()
 		for _, body := range []string{"žluťoučký", "", strings.Repeat("x", 200_000)} {
 			var echo string
 			if err := client.CallWith(t.Context(), "/echo", body, &echo); err != nil {
@@ -242,7 +242,7 @@ func dial(t *testing.T, address string, opts ...pubsub.ClientOption) *pubsub.Cli
 	if err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
-	t.Cleanup(client.Stop)
+	t.Cleanup(func() { client.Stop(); arpctest.Closed(t, client.Done(), "client") })
 	return client
 }
 
@@ -254,7 +254,7 @@ func TestEndsInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer client.Stop()
+		defer func() { client.Stop(); <-client.Done() }()
 		if err := p.end(t, signal); err != nil {
 			t.Errorf("after %v: %v\n%s", signal, err, p.stderr.String())
 		}

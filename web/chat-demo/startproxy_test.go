@@ -25,7 +25,7 @@ import (
 
 // proxyPatience is the silence after which nginx cuts a connection here, instead of
 // after its sixty seconds.
-const proxyPatience = time.Second
+const proxyPatience = 2 * time.Second
 
 // startNginx runs nginx with the documented configuration, of which only addresses
 // and paths are replaced.
@@ -74,14 +74,8 @@ func startCaddy(t *testing.T, demo *process) proxy {
 	t.Helper()
 	dir := t.TempDir()
 	cert, key, clients := writeCertificate(t, dir)
-	// It takes no listener over. The port is free a moment before, on an address that
-	// nobody else here listens on.
-	ln, err := net.Listen("tcp", "127.0.0.5:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	address := arpctest.Address(t, "127.0.0.5") // it takes no listener over
+	host, port, _ := net.SplitHostPort(address)
 	config := documented(t, "caddy",
 		site+" {", fmt.Sprintf("https://%s:%s {\n\tbind %s\n\ttls %s %s", site, port, host, cert, key),
 		"127.0.0.1:8080", strings.TrimPrefix(demo.web, "http://"),
@@ -91,13 +85,13 @@ func startCaddy(t *testing.T, demo *process) proxy {
 	caddy.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
 	launch(t, caddy)
 	arpctest.Eventually(t, "Caddy that listens", func() bool {
-		conn, err := net.Dial("tcp", ln.Addr().String())
+		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-	return proxy{ln.Addr().String(), clients}
+	return proxy{address, clients}
 }
 
 // documented is the configuration in the page about deploying, with pairs of what

@@ -56,6 +56,6 @@ it("a handler of a topic may return anything", async () => {
   });
   await room.ready;
   for (const text of ["a", "b"]) await client.publish("news", text);
-  await vi.waitUntil(() => heard.length === 2);
+  await until(() => heard.length === 2);
   expect(failures).toEqual([]);
 });

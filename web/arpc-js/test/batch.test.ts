@@ -1,7 +1,8 @@
 /** Messages are pieces of one byte stream: several frames in one, one frame in several. */
 
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { encodeFrame } from "../src/wire.ts";
+import { until } from "./helpers/fake-socket.ts";
 import {
   base,
   becomes,
@@ -42,7 +43,7 @@ describe("many frames in one message", () => {
     );
     await expect(call).rejects.toThrow("no");
     expect(await other).toBe("yes");
-    await vi.waitUntil(() => bodies.length === 4);
+    await until(() => bodies.length === 4);
     expect(bodies).toEqual(["hello", "", "10", "end"]);
     const answers = [await peer.next(), await peer.next()];
     expect(answers.map(({ cmd, seq }) => ({ cmd, seq }))).toEqual([
@@ -66,7 +67,7 @@ describe("many frames in one message", () => {
     setImmediate(watch);
     peer.send(...frames.slice(0, 3000));
     peer.send(...frames.slice(3000));
-    await vi.waitUntil(() => bodies.length === 5000);
+    await until(() => bodies.length === 5000);
     expect(bodies).toEqual(Array.from({ length: 5000 }, (_, i) => i));
     // 5,000 frames are at least 20 turns; other tasks saw the work half done again and again.
     const looks = new Set(between.filter((count) => count > 0 && count < 5000));
@@ -89,7 +90,7 @@ describe("many frames in one message", () => {
     peer.send(...Array.from({ length: 2000 }, () => notify("/n")), response(asked, "done"));
     peer.socket.close(1001, "going");
     await call;
-    await vi.waitUntil(() => order.includes("open"));
+    await until(() => order.includes("open"));
     expect(order.indexOf("last notify")).toBeLessThan(order.indexOf("waiting"));
     expect(bodies).toHaveLength(2000);
   });
@@ -111,7 +112,7 @@ describe("one frame in many messages", () => {
     }
     for (const byte of stream) peer.sendRaw(Uint8Array.of(byte));
     const rounds = stream.length + 2;
-    await vi.waitUntil(() => seen.length === 2 * rounds);
+    await until(() => seen.length === 2 * rounds);
     expect(seen).toEqual(Array.from({ length: rounds }, () => ["é", 2]).flat());
     for (let i = 0; i < rounds; i++) expect((await peer.next()).cmd).toBe(5);
   });

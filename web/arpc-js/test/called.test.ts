@@ -3,6 +3,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, type Client, type Context } from "../src/index.ts";
 import { decodeText, type Frame, kindOf } from "../src/wire.ts";
+import { until } from "./helpers/fake-socket.ts";
 import {
   base,
   becomes,
@@ -166,7 +167,7 @@ describe("a request", () => {
     const signal = await seen;
     expect(signal.aborted).toBe(false);
     peer.terminate();
-    await vi.waitUntil(() => signal.aborted);
+    await until(() => signal.aborted);
   });
 
   it("may call back", async () => {
@@ -214,7 +215,7 @@ describe("more requests than may run", () => {
 
   it("wait in order, and all are answered", async () => {
     const { peer, release, begun } = await flooded(3000);
-    await vi.waitUntil(() => begun.length >= 1024);
+    await until(() => begun.length >= 1024);
     const answered = new Set<bigint>();
     while (answered.size < 3000) {
       for (const resolve of release.splice(0)) resolve();
@@ -241,7 +242,7 @@ describe("more requests than may run", () => {
   it("are refused beyond 4 MiB", async () => {
     const { client, peer, release } = await flooded(1024);
     client.on("error", () => {});
-    await vi.waitUntil(() => release.length === 1024);
+    await until(() => release.length === 1024);
     const big = "x".repeat((1 << 20) - 100);
     for (let i = 0; i < 5; i++) peer.send(request("/hold", BigInt(2000 + i), big));
     expect(await peer.next()).toMatchObject({ seq: 2004n, flag: 5 });
@@ -268,7 +269,7 @@ describe("more requests than may run", () => {
 
   it("of a connection that is gone are dropped", async () => {
     const { client, peer, release, begun } = await flooded(1500);
-    await vi.waitUntil(() => release.length === 1024);
+    await until(() => release.length === 1024);
     const lost = becomes(client, "waiting");
     peer.terminate();
     await lost;
@@ -307,7 +308,7 @@ describe("a notify", () => {
       seen.push(`end ${String(ctx.body)}`);
     });
     peer.send(notify("/n", "1"), notify("/n", "2"), notify("/none", "x"), notify("/n", "3"));
-    await vi.waitUntil(() => seen.length === 6);
+    await until(() => seen.length === 6);
     expect(seen).toEqual(["begin 1", "end 1", "begin 2", "end 2", "begin 3", "end 3"]);
   });
 
@@ -321,7 +322,7 @@ describe("a notify", () => {
     client.handle("/after", (ctx) => ctx.isNotify);
     peer.send(notify("/n", "1"), notify("/n", "2"), notify("/n", "3"), request("/after", 1n));
     expect(decodeText((await peer.next()).body)).toBe("false");
-    await vi.waitUntil(() => errors.length === 2);
+    await until(() => errors.length === 2);
     expect(peer.frames.size).toBe(0);
   });
 

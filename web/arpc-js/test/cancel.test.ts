@@ -35,8 +35,9 @@ describe("a call that is given up", () => {
     await expect(aborted).rejects.toMatchObject({ code: "canceled", sent: true });
     expect(await peer.next()).toMatchObject({ cmd: 7, method: "", seq, flag: 0 });
     const late = client.call("/b", 1, { timeout: 5 });
+    const failed = expect(late).rejects.toMatchObject({ code: "deadline_exceeded" });
     const second = await peer.next();
-    await expect(late).rejects.toMatchObject({ code: "deadline_exceeded" });
+    await failed;
     expect(await peer.next()).toMatchObject({ cmd: 7, seq: second.seq });
     // The answers that come all the same are nobody's.
     const refusal = { code: "canceled", message: "canceled by the caller" };

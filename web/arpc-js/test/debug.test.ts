@@ -3,6 +3,7 @@
 import { expect, it, vi } from "vitest";
 import type { Frame } from "../src/index.ts";
 import { decodeText } from "../src/wire.ts";
+import { until } from "./helpers/fake-socket.ts";
 import { notify, open, startServer } from "./helpers/server.ts";
 
 it("sees every frame, both ways, in order", async () => {
@@ -14,7 +15,7 @@ it("sees every frame, both ways, in order", async () => {
   expect(await client.call("/echo", "hi")).toBe("hi");
   const peer = await server.peer();
   peer.send(notify("/n"), { cmd: 4, flag: 0, method: "", seq: 1n, body: new Uint8Array(0) });
-  await vi.waitFor(() => expect(seen).toHaveLength(7));
+  await until(() => seen.length === 7);
   expect(seen).toEqual([
     "out 1 arpc.hello",
     "in 2 arpc.hello",

@@ -3,7 +3,7 @@
 import { afterEach, expect, it, vi } from "vitest";
 import { type ClientState, connect } from "../src/index.ts";
 import { decodeText } from "../src/wire.ts";
-import { fakeSockets } from "./helpers/fake-socket.ts";
+import { fakeSockets, until } from "./helpers/fake-socket.ts";
 import {
   becomes,
   notify,
@@ -232,7 +232,7 @@ it("topics come along", async () => {
   first.send(goaway());
   await back;
   await client.publish("room", 1);
-  await vi.waitUntil(() => seen.length === 1);
+  await until(() => seen.length === 1);
   expect(seen).toEqual([1]);
   expect(server.accepted).toBe(2);
 });

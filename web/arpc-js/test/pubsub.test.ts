@@ -1,7 +1,8 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ArpcError, type Client, type Message, type Subscription } from "../src/index.ts";
 import { decodePublication, encodePublication } from "../src/publication.ts";
 import { decodeText, encodeText, frameDecoder } from "../src/wire.ts";
+import { until } from "./helpers/fake-socket.ts";
 import {
   becomes,
   failure,
@@ -84,7 +85,7 @@ describe("subscribe and publish", () => {
     expect(room.state).toBe("subscribed");
     const values = ["123", "", null, { a: 1 }, undefined, Uint8Array.of(1, 2)];
     for (const value of values) await client.publish("röom", value);
-    await vi.waitUntil(() => seen.length === values.length);
+    await until(() => seen.length === values.length);
     expect(seen.map(({ data }) => data)).toEqual(values);
     expect(seen.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5, 6]);
     for (const { topic, time } of seen) {
@@ -170,7 +171,7 @@ describe("subscribe and publish", () => {
     client.subscribe("room", () => Promise.reject(new Error("late bug")));
     client.subscribe("room", ({ data }) => void seen.push(data));
     peer.send(push("room", "1"), push("room", "2"));
-    await vi.waitUntil(() => errors.length === 4);
+    await until(() => errors.length === 4);
     expect(seen).toEqual(["1", "2"]);
     expect(room.state).toBe("subscribed");
   });
@@ -196,7 +197,7 @@ describe("subscribe and publish", () => {
     client.subscribe("room", ({ data }) => void seen.push(data));
     client.subscribe("room", ({ data }) => void seen.push(data), { as: "text" });
     peer.send(push("room", "12", { kind: 0 }));
-    await vi.waitUntil(() => seen.length === 2);
+    await until(() => seen.length === 2);
     expect(seen).toEqual([12, "12"]);
   });
 });
@@ -309,7 +310,7 @@ describe("a password", () => {
     await server.peer();
     const second = await server.peer();
     second.send(response(await second.next(), ""));
-    await vi.waitUntil(() => client.state === "open");
+    await until(() => client.state === "open");
   });
 });
 
@@ -359,7 +360,7 @@ describe("an iterator", () => {
     const seen: unknown[] = [];
     const both = client.subscribe("room", ({ data }) => void seen.push(data), { buffer: 1 });
     peer.send(push("room", "1"), push("room", "2"));
-    await vi.waitUntil(() => seen.length === 2);
+    await until(() => seen.length === 2);
     const messages = both[Symbol.asyncIterator]();
     peer.send(push("room", "3"));
     expect((await messages.next()).value?.data).toBe("3");

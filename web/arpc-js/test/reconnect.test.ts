@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ClientState, connect } from "../src/index.ts";
-import { fakeSockets } from "./helpers/fake-socket.ts";
+import { fakeSockets, until } from "./helpers/fake-socket.ts";
 import {
   becomes,
   echo,
@@ -53,7 +53,7 @@ describe("a connection that is cut", () => {
     const client = open(server);
     for (let i = 0; i < 30; i++) {
       // A call on a connection the server is closing fails; the next one finds a new one.
-      await vi.waitUntil(async () => (await client.call("/echo", i).catch(() => -1)) === i);
+      while ((await client.call("/echo", i).catch(() => -1)) !== i);
     }
     expect(server.accepted).toBeGreaterThanOrEqual(30);
   });
@@ -79,7 +79,7 @@ describe("a connection that is cut", () => {
     client.handle("/slow", () => new Promise<void>((resolve) => (release = resolve)));
     const first = await server.peer();
     first.send({ ...frame(1, "/slow", 9n) });
-    await vi.waitUntil(() => release !== idle);
+    await until(() => release !== idle);
     first.socket.close();
     const second = await server.peer();
     release();

@@ -3,6 +3,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, type Stream } from "../src/index.ts";
 import { decodeText, encodeText, type Frame } from "../src/wire.ts";
+import { until } from "./helpers/fake-socket.ts";
 import {
   type Answer,
   agrees,
@@ -99,7 +100,8 @@ describe("a stream of ours", () => {
     expect((await peer.next()).seq).toBe(2n);
     peer.send(message(0xc6, 1n, "theirs"), message(0x46, 1n, "for one"));
     expect(await all(one)).toEqual(["for one"]);
-    await vi.waitFor(() => expect(heard).toHaveBeenCalledWith(["theirs"]));
+    await until(() => heard.mock.calls.length > 0);
+    expect(heard).toHaveBeenCalledWith(["theirs"]);
   });
 
   it("waits for a connection", async () => {
@@ -367,7 +369,7 @@ describe("a stream of the peer", () => {
     expect(await peer.next()).toMatchObject({ cmd: 0x46, seq: 1n });
     await peer.next();
     peer.send(message(0x86, 258n, "a"), message(0xc6, 258n));
-    await vi.waitFor(() => expect(releases).toHaveLength(257));
+    await until(() => releases.length === 257);
   });
 
   it("keeps a connection that is left until it is done", async () => {

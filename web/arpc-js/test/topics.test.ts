@@ -445,12 +445,12 @@ describe("after a reconnect", () => {
     const { room, seen } = follow(client);
     await room.ready;
     publish(server, 1, 1);
-    await vi.waitUntil(() => seen.length === 1);
+    await until(() => seen.length === 1);
     const back = becomes(room, "subscribed");
     (await listening.peer()).terminate();
     await back;
     publish(server, 2, 2);
-    await vi.waitUntil(() => seen.length === 2);
+    await until(() => seen.length === 2);
     expect(passwords).toBe(3);
   });
 });

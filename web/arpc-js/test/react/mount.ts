@@ -52,7 +52,7 @@ export function mount(render: () => ReactNode, failed: (error: unknown) => void 
   const page: Page = {
     history,
     text: () => container.textContent ?? "",
-    shows: (text) => vi.waitFor(() => expectText(page.text(), text), { timeout: 5_000 }),
+    shows: (text) => vi.waitFor(() => expectText(page.text(), text), { timeout: 20_000 }),
     set: (render) => {
       const component = createElement(Shown, { render });
       root.render(createElement(StrictMode, null, createElement(Boundary, { failed }, component)));

@@ -54,8 +54,10 @@ async function open(search = ""): Promise<Page> {
   return page;
 }
 
+/** Waits longer than a silent peer is believed to live, after which a page finds out. */
 async function says(page: Page, text: string): Promise<void> {
-  await page.waitForFunction(`document.title.split(",").includes(${JSON.stringify(text)})`);
+  const condition = `document.title.split(",").includes(${JSON.stringify(text)})`;
+  await page.waitForFunction(condition, undefined, { timeout: 90_000 });
 }
 
 it("a reload keeps it: the answer to the old page's call comes to the new one", async () => {
@@ -85,7 +87,7 @@ it("two clients of one URL find their own sessions", async () => {
   await page.context().close();
 });
 
-it("a page that is offline goes on when it is back", async () => {
+it("a page that is offline goes on when it is back", { timeout: 120_000 }, async () => {
   const page = await open();
   const call = page.evaluate(`client.call("/notes", 2, { timeout: 0 })`);
   await page.evaluate(`client.notify("/note", "before")`);
