@@ -7,6 +7,7 @@ import {
   decodeHello,
   encodeHello,
   type Hello,
+  positive,
 } from "./hello.ts";
 import {
   HELLO_TIMEOUT,
@@ -29,6 +30,7 @@ import {
 } from "./socket.ts";
 import { createTimer } from "./timer.ts";
 import {
+  amendFlag,
   CMD_CANCEL,
   CMD_MASK,
   CMD_PING,
@@ -36,12 +38,11 @@ import {
   CMD_RESPONSE,
   concat,
   encodeFrame,
-  eraseKind,
+  FLAG_OUTSIDE,
   type Frame,
   type FrameError,
   frameDecoder,
   KIND_MASK,
-  setOutside,
 } from "./wire.ts";
 
 /** The way of a connection's frames through coders. */
@@ -109,7 +110,10 @@ export interface Conn extends Agreement {
 export function openConn(
   socket: Socket,
   engine: Engine,
-  { say, mayFallBack, greet, lost }: ConnOwner,
+  say: ConnOwner["say"],
+  mayFallBack: boolean,
+  greet: ConnOwner["greet"],
+  lost: ConnOwner["lost"],
 ): Conn {
   const { maxBody, connectTimeout, pingInterval, pingTimeout } = engine.settings;
   const decoder = frameDecoder(maxBody);
@@ -138,9 +142,8 @@ export function openConn(
     transmit(frame) {
       const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
       if (!isOpen && !engine.session?.keeps(conn, frame)) return false;
-      if (!knowsKinds) eraseKind(frame);
       // A session begins with the answer to hello: the server counts from there.
-      if (offered) setOutside(frame);
+      amendFlag(frame, knowsKinds ? 0 : KIND_MASK, offered ? FLAG_OUTSIDE : 0);
       engine.tap?.("out", frame);
       if (pipe) pipe.outward(frame);
       else transmit(frame);
@@ -204,9 +207,8 @@ export function openConn(
     if (first) write(frames.length > 1 ? concat(...frames) : first);
   };
   const transmit = (frame: Uint8Array): void => {
-    const isTooLong = frame.length > MAX_BATCH;
-    if (isTooLong || batched + frame.length > MAX_BATCH) flush();
-    if (isTooLong || !conn.knows("batch")) {
+    if (batched + frame.length > MAX_BATCH) flush();
+    if (frame.length > MAX_BATCH || !conn.knows("batch")) {
       write(frame);
       return;
     }
@@ -289,8 +291,10 @@ export function openConn(
   };
   /** A sign of life. After it an extended server is as good as pinged: it pings. */
   const heard = (): void => {
-    isDying = conn.pingEvery > 0;
-    due = performance.now() + (isDying ? conn.pingEvery + pingTimeout : pingInterval);
+    const now = performance.now();
+    const { helloAnswer } = conn;
+    isDying = !!helloAnswer;
+    due = now + (helloAnswer ? positive(helloAnswer["ping"], 25_000) + pingTimeout : pingInterval);
   };
   /**
    * Ends a connection whose peer is dead: pinged, and silent. A base peer is pinged when it was
@@ -315,23 +319,21 @@ export function openConn(
 
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
-    if (!say) {
-      ready();
-      return;
-    }
-    const hello = say();
-    offered = hello.caps;
-    conn.transmit(encodeHello(hello));
-    timer(HELLO_TIMEOUT, greeted);
+    if (say) {
+      const hello = say();
+      offered = hello.caps;
+      conn.transmit(encodeHello(hello));
+      timer(HELLO_TIMEOUT, greeted);
+    } else ready();
   };
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
-      return;
+    } else {
+      heard();
+      decoder.push(new Uint8Array(data as ArrayBuffer));
+      if (!conn.isReading) drain();
     }
-    heard();
-    decoder.push(new Uint8Array(data as ArrayBuffer));
-    if (!conn.isReading) drain();
   };
   // Browsers say nothing in it and `close` follows; Node says why a dial failed.
   socket.onerror = ({ error }: { error?: unknown }) => {

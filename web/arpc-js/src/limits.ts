@@ -78,6 +78,7 @@ export const RETRY_DELAY = 1000;
 /** Holes in the pushes, with none delivered between them, after which the server is given up. */
 export const MAX_HOLES = 8;
 
+
 /** Most members that are kept: no server can fill a page. */
 export const MAX_MEMBERS: number = 1 << 16;
 

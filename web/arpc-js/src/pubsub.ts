@@ -242,7 +242,7 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
     take(frame, conn) {
       const { cmd, flag, method, seq, body } = frame;
       if ((cmd & CMD_MASK) !== CMD_NOTIFY) return false;
-      const isOutside = (flag & FLAG_OUTSIDE) > 0;
+      const isOutside = !!(flag & FLAG_OUTSIDE);
       const isLogged = isOutside && conn.knows("topics");
       const isOurs = method.startsWith(PROTOCOL_PREFIX);
       // Before hello is answered the place of what is in a log is not known.
