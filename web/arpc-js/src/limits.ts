@@ -21,6 +21,8 @@ export const MAX_REASON = 40;
 export const BASE_MEMORY = 600_000;
 /** The part of a token's life after which the next one is shown. */
 export const RENEWAL = 0.75;
+/** Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all the time. */
+export const MIN_REFRESH = 1000;
 
 /** Most requests of the peer that are worked on at once. */
 export const MAX_RUNNING = 1024;

@@ -4,7 +4,7 @@ import { type Conn, openConn } from "./conn.ts";
 import { type Engine, ready } from "./engine.ts";
 import { ArpcError, isArpcError } from "./errors.ts";
 import { CAPABILITIES, type Hello, positive } from "./hello.ts";
-import { BASE_MEMORY, HELLO_TIMEOUT, RENEWAL } from "./limits.ts";
+import { BASE_MEMORY, HELLO_TIMEOUT, MIN_REFRESH, RENEWAL } from "./limits.ts";
 import type { ClientState, StateDetail } from "./options.ts";
 import { CLOSE_SILENT, type SocketConstructor } from "./socket.ts";
 import { checked } from "./structured.ts";
@@ -110,7 +110,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   const renewIn = (answer: Members | undefined, conn: Conn): void => {
     const expires = positive(answer?.["expires"], 0);
     if (!(expires && ask && conn === engine.conn)) return;
-    renewal(expires * RENEWAL, async () => {
+    renewal(Math.max(expires * RENEWAL, MIN_REFRESH), async () => {
       try {
         const payload = engine.toPayload(await ask(renewal));
         const options = { timeout: HELLO_TIMEOUT, conn, outside: true };
