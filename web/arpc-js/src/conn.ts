@@ -10,6 +10,7 @@ import {
   positive,
 } from "./hello.ts";
 import {
+  DOUBT,
   HELLO_TIMEOUT,
   LEAVE_TIMEOUT,
   MAX_BATCH,
@@ -131,6 +132,10 @@ export function openConn(
   // When silence is acted on, and whether that is the end.
   let due = 0;
   let isDying = false;
+  // Until when only the answer to the last ping is a sign of life: what else comes may have been
+  // under way before.
+  let doubtedUntil = 0;
+  let lastPing = 0n;
 
   const conn: Conn = {
     ...agree(undefined, [], maxBody),
@@ -155,6 +160,7 @@ export function openConn(
     probe() {
       // A base peer is left in peace while it owes something.
       if (!conn.isReady || !(conn.helloAnswer || !engine.unanswered)) return;
+      doubtedUntil = performance.now() + DOUBT;
       ping(Math.min(PROBE_TIMEOUT, pingTimeout));
       watch();
     },
@@ -226,7 +232,8 @@ export function openConn(
     if (command === CMD_PING) conn.transmit(encodeFrame({ cmd: CMD_PONG, seq: frame.seq }));
     // At once: what is behind the answer, perhaps in the same message, builds on it.
     else if (offered && command === CMD_RESPONSE && !frame.seq) greeted(frame);
-    else if (command !== CMD_PONG) engine.dispatch(frame, conn);
+    else if (command === CMD_PONG) heard(frame.seq === lastPing);
+    else engine.dispatch(frame, conn);
   };
   const pipe = engine.pipe?.(conn, transmit, dispatch);
 
@@ -287,11 +294,12 @@ export function openConn(
   const ping = (patience: number): void => {
     due = performance.now() + patience;
     isDying = true;
-    conn.transmit(encodeFrame({ cmd: CMD_PING }));
+    conn.transmit(encodeFrame({ cmd: CMD_PING, seq: ++lastPing }));
   };
   /** A sign of life. After it an extended server is as good as pinged: it pings. */
-  const heard = (): void => {
+  const heard = (isSure = false): void => {
     const now = performance.now();
+    if (now < doubtedUntil && !isSure) return;
     const { helloAnswer } = conn;
     isDying = !!helloAnswer;
     due = now + (helloAnswer ? positive(helloAnswer["ping"], 25_000) + pingTimeout : pingInterval);
