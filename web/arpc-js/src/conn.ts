@@ -288,7 +288,8 @@ export function openConn(
     offered = undefined;
     knowsKinds ||= conn.knows("kind");
     for (const part of engine.parts) part.agreed?.(conn);
-    ready();
+    // A listener may have closed the client.
+    if (isAlive) ready();
   };
 
   const ping = (patience: number): void => {

@@ -39,6 +39,8 @@ export const CONFIRM_BYTES: number = 64 << 10;
 export const CONFIRM_DELAY = 500;
 /** For how long a server keeps a session that does not say it, in ms. */
 export const GRACE = 60_000;
+/** Longest that a server is believed to keep it, in ms. */
+export const MAX_GRACE = 86_400_000;
 /** How much longer than the server we keep it, in ms. */
 export const GIVE_UP = 60_000;
 /** Most bytes of frames that a page leaves to the next one. */

@@ -88,7 +88,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   };
   const lost = (error: ArpcError, wait?: number): void => {
     const uptime = openedAt && performance.now() - openedAt;
-    const delay = wait ?? engine.awayFor ?? nextWait(uptime);
+    const delay = wait ?? Math.ceil(engine.awayFor ?? nextWait(uptime));
     stop();
     engine.conn = engine.awayFor = undefined;
     timer(delay, dial);

@@ -9,6 +9,7 @@ import {
   CONFIRM_FRAMES,
   GIVE_UP,
   GRACE,
+  MAX_GRACE,
 } from "./limits.ts";
 import type { ClientOptions, LossReason } from "./options.ts";
 import { encodeRefusal } from "./structured.ts";
@@ -223,7 +224,7 @@ export function addSession(
       const none = { sent: [], memory: EMPTY, head: 0, tail: 0, gone: 0, received: 0 };
       held ??= { ...none, grace: 0, ticket, over };
       const { pipe, send } = line;
-      const journal = Object.assign(held, { ticket, grace: positive(grace, GRACE) });
+      const journal = Object.assign(held, { ticket, grace: positive(grace, GRACE, MAX_GRACE) });
       conn.over = held.over;
       tellReceived(held);
       // What the server does not have comes before anything new.
