@@ -88,7 +88,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   };
   const lost = (error: ArpcError, wait?: number): void => {
     const uptime = openedAt && performance.now() - openedAt;
-    const delay = wait ?? Math.ceil(engine.awayFor ?? nextWait(uptime));
+    const delay = wait ?? Math.ceil(Math.max(engine.awayFor ?? 0, nextWait(uptime)));
     stop();
     engine.conn = engine.awayFor = undefined;
     timer(delay, dial);
@@ -137,7 +137,6 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   engine.leave = (delay, until) => {
     if (!ready(engine)) return;
     engine.awayFor = delay;
-    nextWait();
     timer(until, leave);
   };
   engine.leaveIfDone = () => {
