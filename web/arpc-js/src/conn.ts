@@ -23,6 +23,7 @@ import {
 import {
   CLOSE_BAD_FRAME,
   CLOSE_NORMAL,
+  CLOSE_OVERRUN,
   CLOSE_SILENT,
   CLOSE_TEXT,
   CLOSE_TOO_BIG,
@@ -116,7 +117,7 @@ export function openConn(
   greet: ConnOwner["greet"],
   lost: ConnOwner["lost"],
 ): Conn {
-  const { maxBody, connectTimeout, pingInterval, pingTimeout } = engine.settings;
+  const { maxBody, maxQueueBytes, connectTimeout, pingInterval, pingTimeout } = engine.settings;
   const decoder = frameDecoder(maxBody);
   const timer = createTimer();
   let isAlive = true;
@@ -338,6 +339,9 @@ export function openConn(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
+    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes)) {
+      // What it has us send, it does not read; and a page cannot stop reading.
+      end(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "answers are not read"));
     } else {
       heard();
       decoder.push(new Uint8Array(data as ArrayBuffer));

@@ -14,7 +14,7 @@ import { type Engine, type Part, ready } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { PROTOCOL_PREFIX } from "./hello.ts";
 import { decodeHistory, type History, type HistoryOptions } from "./history.ts";
-import { MAX_HELLO, MAX_LISTED } from "./limits.ts";
+import { MAX_HELLO, MAX_LISTED, MAX_TOPICS } from "./limits.ts";
 import type { CallOptions, WaitOptions } from "./options.ts";
 import { type Position, toPosition } from "./position.ts";
 import { type Presence, toPresence } from "./presence.ts";
@@ -164,6 +164,7 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
     emit("subscribed", joined.name);
     // Whom nobody subscribed is left.
     void joined.sync();
+    if (topics.size > MAX_TOPICS) engine.conn?.badFrame(new Error("too many topics"));
   };
 
   const added: Omit<PubSubClient, keyof Client | keyof StreamingClient | keyof CodingClient> = {
