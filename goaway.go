@@ -112,9 +112,9 @@ func (c *conn) leaveInTime(until time.Duration) {
 	c.shut(errGoaway)
 }
 
-// wasSentAway reports whether the peer asked us to leave, and how long to stay away.
-func (c *conn) wasSentAway() (delay time.Duration, sent bool) {
+// awayFor is how long the peer asked us to stay away, if it did.
+func (c *conn) awayFor() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.redialAfter, c.leaving
+	return c.redialAfter
 }

@@ -190,15 +190,12 @@ func (d *redialer) run(cn *conn) {
 	for cn != nil {
 		began := time.Now()
 		<-cn.ended.wait()
-		delay, sentAway := cn.wasSentAway()
-		if sentAway || time.Since(began) >= d.backoff.Stable {
+		if time.Since(began) >= d.backoff.Stable {
 			failures = 0
 		}
-		if !sentAway {
-			failures++
-			delay = d.backoff.Wait(failures)
-		}
-		cn, failures = d.again(delay, failures)
+		failures++
+		// A server that sends everybody away at once is not dialed all the time.
+		cn, failures = d.again(max(cn.awayFor(), d.backoff.Wait(failures)), failures)
 	}
 	d.client.setState(StateClosed, nil, nil)
 	d.client.hooks.add(func() { d.client.done.happens() })

@@ -14,9 +14,9 @@ const internal = `
   drained emit emitter ended expire finish flush forget frame fromBody giveUp grant greet hangUp
   heardEnd helloAnswer hurry inward isBound isHeld isReading isReady isUnasked jobs joined journal
   head held keeps knows lastSeq leave leaveIfDone leaving left lose lost maxBytes maxCalls mayFallBack memory
-  obstacle open opened outside outward over parts pingEvery pipe probe progress put quit receive
+  obstacle open opened outside outward options over parts pipe probe progress put quit receive renew
   recode report request rest resume roster run running say seek settings settle side survives
-  suspend sync tail take tap tell tokenLife toPayload transmit unanswered unread waiting
+  suspend sync tail take tap tell toPayload transmit unanswered unread url waiting
 `;
 const common = {
   mangleProps: new RegExp(`^(${internal.trim().replaceAll(/\s+/g, "|")})$`),

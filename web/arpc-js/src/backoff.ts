@@ -14,18 +14,17 @@ export interface BackoffOptions {
  * Exponential backoff with full jitter: the n-th wait is anything below min * 2^n and below max,
  * so that clients cut off at once do not come back at once.
  * @returns gives the next wait in ms, after a connection that was open for `uptime` ms (0: never
- * opened); without that the waits start over.
+ * opened).
  */
 export function createBackoff({
   min = 500,
   max = 20_000,
   stable = 10_000,
   random = Math.random,
-}: BackoffOptions): (uptime?: number) => number {
+}: BackoffOptions): (uptime: number) => number {
   let attempt = 0;
   return (uptime) => {
-    if (uptime === undefined || (uptime > 0 && uptime >= stable)) attempt = 0;
-    if (uptime === undefined) return 0;
+    if (uptime > 0 && uptime >= stable) attempt = 0;
     return random() * Math.min(max, min * 2 ** attempt++);
   };
 }

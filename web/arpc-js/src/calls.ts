@@ -195,9 +195,9 @@ export function createCalls(engine: Engine): Calls {
       }
       signal?.addEventListener("abort", abort);
       watch(call.deadline);
-      if (conn ? give(call, conn) : send(call)) return;
-      if (conn) call.abandon("unavailable", "connection lost");
-      else call.abandon("resource_exhausted", "queue full");
+      if (conn) {
+        if (!give(call, conn)) call.abandon("unavailable", "connection lost");
+      } else if (!send(call)) call.abandon("resource_exhausted", "queue full");
     });
 
   const fail: Calls["fail"] = (all, isPaused, message, cause) => {

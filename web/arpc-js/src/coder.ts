@@ -1,15 +1,7 @@
 import type { Conn, Pipe } from "./conn.ts";
 import type { Engine, Part } from "./engine.ts";
 import { isPromise } from "./handler.ts";
-import {
-  type Carried,
-  CMD_MASK,
-  CMD_PING,
-  CMD_PONG,
-  decodeFrame,
-  type Frame,
-  MAX_CODED_EXTRA,
-} from "./wire.ts";
+import { type Carried, decodeFrame, type Frame, isSign, MAX_CODED_EXTRA } from "./wire.ts";
 
 /**
  * Transforms whole frames: header, method and body. Each has a bit of the header's `coders` byte,
@@ -81,10 +73,7 @@ function createPipe(
     return answer ? Array.isArray(known) && known.includes(name) : conn.isReady && !agreedOnly;
   };
   // Pings and pongs are never coded, and answered whatever waits to be decoded.
-  const isPlain = (cmd = 0): boolean => {
-    const command = cmd & CMD_MASK;
-    return coders.length === 0 || command === CMD_PING || command === CMD_PONG;
-  };
+  const isPlain = (cmd?: number): boolean => coders.length === 0 || isSign(cmd);
   return {
     bits: () => bitsOf(coders),
     outward(frame) {

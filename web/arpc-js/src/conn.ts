@@ -7,8 +7,10 @@ import {
   decodeHello,
   encodeHello,
   type Hello,
+  positive,
 } from "./hello.ts";
 import {
+  DOUBT,
   HELLO_TIMEOUT,
   LEAVE_TIMEOUT,
   MAX_BATCH,
@@ -21,6 +23,7 @@ import {
 import {
   CLOSE_BAD_FRAME,
   CLOSE_NORMAL,
+  CLOSE_OVERRUN,
   CLOSE_SILENT,
   CLOSE_TEXT,
   CLOSE_TOO_BIG,
@@ -29,6 +32,7 @@ import {
 } from "./socket.ts";
 import { createTimer } from "./timer.ts";
 import {
+  amendFlag,
   CMD_CANCEL,
   CMD_MASK,
   CMD_PING,
@@ -36,12 +40,11 @@ import {
   CMD_RESPONSE,
   concat,
   encodeFrame,
-  eraseKind,
+  FLAG_OUTSIDE,
   type Frame,
   type FrameError,
   frameDecoder,
   KIND_MASK,
-  setOutside,
 } from "./wire.ts";
 
 /** The way of a connection's frames through coders. */
@@ -109,9 +112,12 @@ export interface Conn extends Agreement {
 export function openConn(
   socket: Socket,
   engine: Engine,
-  { say, mayFallBack, greet, lost }: ConnOwner,
+  say: ConnOwner["say"],
+  mayFallBack: boolean,
+  greet: ConnOwner["greet"],
+  lost: ConnOwner["lost"],
 ): Conn {
-  const { maxBody, connectTimeout, pingInterval, pingTimeout } = engine.settings;
+  const { maxBody, maxQueueBytes, connectTimeout, pingInterval, pingTimeout } = engine.settings;
   const decoder = frameDecoder(maxBody);
   const timer = createTimer();
   let isAlive = true;
@@ -127,6 +133,10 @@ export function openConn(
   // When silence is acted on, and whether that is the end.
   let due = 0;
   let isDying = false;
+  // Until when only the answer to the last ping is a sign of life: what else comes may have been
+  // under way before.
+  let doubtedUntil = 0;
+  let lastPing = 0n;
 
   const conn: Conn = {
     ...agree(undefined, [], maxBody),
@@ -138,9 +148,8 @@ export function openConn(
     transmit(frame) {
       const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
       if (!isOpen && !engine.session?.keeps(conn, frame)) return false;
-      if (!knowsKinds) eraseKind(frame);
       // A session begins with the answer to hello: the server counts from there.
-      if (offered) setOutside(frame);
+      amendFlag(frame, knowsKinds ? 0 : KIND_MASK, offered ? FLAG_OUTSIDE : 0);
       engine.tap?.("out", frame);
       if (pipe) pipe.outward(frame);
       else transmit(frame);
@@ -152,6 +161,7 @@ export function openConn(
     probe() {
       // A base peer is left in peace while it owes something.
       if (!conn.isReady || !(conn.helloAnswer || !engine.unanswered)) return;
+      doubtedUntil = performance.now() + DOUBT;
       ping(Math.min(PROBE_TIMEOUT, pingTimeout));
       watch();
     },
@@ -204,9 +214,8 @@ export function openConn(
     if (first) write(frames.length > 1 ? concat(...frames) : first);
   };
   const transmit = (frame: Uint8Array): void => {
-    const isTooLong = frame.length > MAX_BATCH;
-    if (isTooLong || batched + frame.length > MAX_BATCH) flush();
-    if (isTooLong || !conn.knows("batch")) {
+    if (batched + frame.length > MAX_BATCH) flush();
+    if (frame.length > MAX_BATCH || !conn.knows("batch")) {
       write(frame);
       return;
     }
@@ -224,7 +233,8 @@ export function openConn(
     if (command === CMD_PING) conn.transmit(encodeFrame({ cmd: CMD_PONG, seq: frame.seq }));
     // At once: what is behind the answer, perhaps in the same message, builds on it.
     else if (offered && command === CMD_RESPONSE && !frame.seq) greeted(frame);
-    else if (command !== CMD_PONG) engine.dispatch(frame, conn);
+    else if (command === CMD_PONG) heard(frame.seq === lastPing);
+    else engine.dispatch(frame, conn);
   };
   const pipe = engine.pipe?.(conn, transmit, dispatch);
 
@@ -279,18 +289,22 @@ export function openConn(
     offered = undefined;
     knowsKinds ||= conn.knows("kind");
     for (const part of engine.parts) part.agreed?.(conn);
-    ready();
+    // A listener may have closed the client.
+    if (isAlive) ready();
   };
 
   const ping = (patience: number): void => {
     due = performance.now() + patience;
     isDying = true;
-    conn.transmit(encodeFrame({ cmd: CMD_PING }));
+    conn.transmit(encodeFrame({ cmd: CMD_PING, seq: ++lastPing }));
   };
   /** A sign of life. After it an extended server is as good as pinged: it pings. */
-  const heard = (): void => {
-    isDying = conn.pingEvery > 0;
-    due = performance.now() + (isDying ? conn.pingEvery + pingTimeout : pingInterval);
+  const heard = (isSure = false): void => {
+    const now = performance.now();
+    if (now < doubtedUntil && !isSure) return;
+    const { helloAnswer } = conn;
+    isDying = !!helloAnswer;
+    due = now + (helloAnswer ? positive(helloAnswer["ping"], 25_000) + pingTimeout : pingInterval);
   };
   /**
    * Ends a connection whose peer is dead: pinged, and silent. A base peer is pinged when it was
@@ -315,23 +329,24 @@ export function openConn(
 
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
-    if (!say) {
-      ready();
-      return;
-    }
-    const hello = say();
-    offered = hello.caps;
-    conn.transmit(encodeHello(hello));
-    timer(HELLO_TIMEOUT, greeted);
+    if (say) {
+      const hello = say();
+      offered = hello.caps;
+      conn.transmit(encodeHello(hello));
+      timer(HELLO_TIMEOUT, greeted);
+    } else ready();
   };
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
-      return;
+    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes)) {
+      // What it has us send, it does not read; and a page cannot stop reading.
+      end(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "answers are not read"));
+    } else {
+      heard();
+      decoder.push(new Uint8Array(data as ArrayBuffer));
+      if (!conn.isReading) drain();
     }
-    heard();
-    decoder.push(new Uint8Array(data as ArrayBuffer));
-    if (!conn.isReading) drain();
   };
   // Browsers say nothing in it and `close` follows; Node says why a dial failed.
   socket.onerror = ({ error }: { error?: unknown }) => {

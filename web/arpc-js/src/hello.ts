@@ -31,14 +31,10 @@ export type HelloMode = "auto" | "require" | "never";
 /** What both ends of a connection keep to. */
 export interface Agreement {
   readonly agreedCaps: readonly string[];
-  /** Milliseconds without sending after which the server pings; 0 if it does not. */
-  readonly pingEvery: number;
   /** Most bytes of method and body that may be sent. */
   readonly maxBytes: number;
   /** Most requests of ours the server works on at once. */
   readonly maxCalls: number;
-  /** Milliseconds until the server no longer believes the token; 0 is never. */
-  readonly tokenLife: number;
   /** The whole answer to hello, not checked; undefined if there was none. */
   readonly helloAnswer: Members | undefined;
 }
@@ -70,19 +66,17 @@ export function agree(
   offered: readonly string[],
   maxBody: number,
 ): Agreement {
-  const { caps, ping, limits, expires } = answer ?? {};
+  const { caps, limits } = answer ?? {};
   const { body, inflight } = Object(limits);
   return {
     helloAnswer: answer,
     agreedCaps: offered.filter((name) => Array.isArray(caps) && caps.includes(name)),
-    pingEvery: answer ? positive(ping, 25_000) : 0,
-    maxBytes: Math.min(maxBody, positive(body, Infinity)),
+    maxBytes: positive(body, maxBody, maxBody),
     maxCalls: positive(inflight, Infinity),
-    tokenLife: positive(expires, 0),
   };
 }
 
-/** A number a peer sent, if it is one above zero. */
-export function positive(value: unknown, otherwise: number): number {
-  return typeof value === "number" && value > 0 ? value : otherwise;
+/** A number a peer sent, and `most` if it is more; `otherwise` if it is none above zero. */
+export function positive(value: unknown, otherwise: number, most: number = Infinity): number {
+  return typeof value === "number" && value > 0 ? Math.min(value, most) : otherwise;
 }

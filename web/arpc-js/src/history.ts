@@ -47,7 +47,7 @@ export function decodeHistory(
       const message = read(frame, epoch);
       if (message) messages.push(message);
     }
-    if (decoder.unread() > 0) throw new RangeError("too short");
+    if (decoder.unread()) throw new RangeError("too short");
     return { epoch, from: isOffset(from) ? from : 0, last: offset, more: more === true, messages };
   } catch (cause) {
     throw new ArpcError("data_loss", "bad history", { cause });

@@ -95,10 +95,12 @@ export function createInbound(engine: Engine, router: Router): Inbound {
   const open = (job: Job): ReturnType<typeof contextOf> | undefined => {
     const { isNotify, ended, frame } = job;
     const route = router.find(frame.method);
-    if (isNotify && !route) return undefined;
     // Canceled while it waited.
     if (ended && !isNotify) throw ended;
-    if (!route) throw new ArpcError("not_found", "method not found");
+    if (!route) {
+      if (isNotify) return undefined;
+      throw new ArpcError("not_found", "method not found");
+    }
     const body = decodeBody(frame.body, kindOf(frame.flag), settings.codec, route.as);
     frame.body = EMPTY;
     return contextOf(job, body);

@@ -66,17 +66,20 @@ export function launch(
   const settings = withDefaults(options);
   const { codec } = settings;
 
-  /** Takes a request or notify of the protocol itself. */
-  const dispatchProtocol = (frame: Frame, conn: Conn): void => {
-    if ((frame.cmd & CMD_MASK) === CMD_REQUEST) {
-      const error = new ArpcError("not_found", "method not found");
-      conn.transmit(encodeRefusal(conn, frame, error, true));
-    } else if (frame.method === "arpc.goaway") {
-      const { delay, until } = decodeObject(frame.body);
-      engine.leave(
-        Math.min(positive(delay, 0), MAX_AWAY),
-        Math.min(positive(until, 0), MAX_LEAVING),
-      );
+  /** Takes a request or a notify. */
+  const receive = (frame: Frame, conn: Conn): void => {
+    const { cmd, method, body } = frame;
+    const isProtocol = method.startsWith(PROTOCOL_PREFIX);
+    if ((cmd & CMD_MASK) === CMD_REQUEST && (isProtocol || engine.awayFor !== undefined)) {
+      const error = isProtocol
+        ? new ArpcError("not_found", "method not found")
+        : new ArpcError("unavailable", "shutting down");
+      conn.transmit(encodeRefusal(conn, frame, error, isProtocol));
+    } else if (!isProtocol) {
+      inbound.receive(frame, conn);
+    } else if (method === "arpc.goaway") {
+      const { delay, until } = decodeObject(body);
+      engine.leave(positive(delay, 0, MAX_AWAY), positive(until, 0, MAX_LEAVING));
     }
   };
 
@@ -109,12 +112,12 @@ export function launch(
     },
     changed() {
       const { state, detail, parts, session } = engine;
-      if (state === "waiting" || state === "closed") {
-        for (const part of parts) part.disconnected?.();
-        engine.lose(session?.survives());
-      } else if (state === "open") {
+      if (state === "open") {
         for (const part of parts) part.opened?.();
         engine.flush(true);
+      } else if (state !== "connecting") {
+        for (const part of parts) part.disconnected?.();
+        engine.lose(session?.survives());
       }
       emitter.emit("state", state, detail);
     },
@@ -126,11 +129,7 @@ export function launch(
       } else if (engine.parts.some((part) => part.take?.(frame, conn))) {
         // It is a part's.
       } else if (command === CMD_REQUEST || command === CMD_NOTIFY) {
-        if (frame.method.startsWith(PROTOCOL_PREFIX)) dispatchProtocol(frame, conn);
-        else if (command === CMD_REQUEST && engine.awayFor !== undefined) {
-          const error = new ArpcError("unavailable", "shutting down");
-          conn.transmit(encodeRefusal(conn, frame, error));
-        } else inbound.receive(frame, conn);
+        receive(frame, conn);
       } else if (command === CMD_STREAM) {
         refuseStream(frame, conn);
       } else if (command === CMD_CANCEL && conn.knows("cancel") && !(frame.cmd & STREAM_END)) {

@@ -12,6 +12,8 @@ export const MAX_BATCH: number = 32 << 10;
 export const TICK = 5000;
 /** How long an answer to a ping may take that was sent because of a doubt, in ms. */
 export const PROBE_TIMEOUT = 5000;
+/** For how long after that ping what comes may have been under way before, in ms. */
+export const DOUBT = 1000;
 /** For how long a connection that ends waits for what coders are still at, in ms. */
 export const LEAVE_TIMEOUT = 5000;
 /** Most characters of why a connection is closed: sockets take 123 bytes. */
@@ -21,6 +23,8 @@ export const MAX_REASON = 40;
 export const BASE_MEMORY = 600_000;
 /** The part of a token's life after which the next one is shown. */
 export const RENEWAL = 0.75;
+/** Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all the time. */
+export const MIN_REFRESH = 1000;
 
 /** Most requests of the peer that are worked on at once. */
 export const MAX_RUNNING = 1024;
@@ -35,6 +39,8 @@ export const CONFIRM_BYTES: number = 64 << 10;
 export const CONFIRM_DELAY = 500;
 /** For how long a server keeps a session that does not say it, in ms. */
 export const GRACE = 60_000;
+/** Longest that a server is believed to keep it, in ms. */
+export const MAX_GRACE = 86_400_000;
 /** How much longer than the server we keep it, in ms. */
 export const GIVE_UP = 60_000;
 /** Most bytes of frames that a page leaves to the next one. */
@@ -77,6 +83,9 @@ export const MAX_LISTED = 1024;
 export const RETRY_DELAY = 1000;
 /** Holes in the pushes, with none delivered between them, after which the server is given up. */
 export const MAX_HOLES = 8;
+
+/** Most topics there may be when a server subscribes us to one more by itself. */
+export const MAX_TOPICS = 16_384;
 
 /** Most members that are kept: no server can fill a page. */
 export const MAX_MEMBERS: number = 1 << 16;

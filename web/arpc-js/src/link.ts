@@ -1,16 +1,15 @@
 import { createBackoff } from "./backoff.ts";
-import { decodeObject } from "./codec.ts";
+import { decodeObject, type Members } from "./codec.ts";
 import { type Conn, openConn } from "./conn.ts";
 import { type Engine, ready } from "./engine.ts";
 import { ArpcError, isArpcError } from "./errors.ts";
 import { CAPABILITIES, type Hello, positive } from "./hello.ts";
-import { BASE_MEMORY, HELLO_TIMEOUT, RENEWAL } from "./limits.ts";
+import { BASE_MEMORY, HELLO_TIMEOUT, MIN_REFRESH, RENEWAL } from "./limits.ts";
 import type { ClientState, StateDetail } from "./options.ts";
 import { CLOSE_SILENT, type SocketConstructor } from "./socket.ts";
 import { checked } from "./structured.ts";
 import { createTimer } from "./timer.ts";
 import { askOnce } from "./token.ts";
-import { encodeText, KIND_TEXT } from "./wire.ts";
 
 /** Keeps a client connected: makes a connection, and another one whenever it is lost. */
 export interface Link {
@@ -50,26 +49,27 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
     engine.changed();
   };
   const say = (token: string | undefined): Hello => {
-    const { codec } = settings;
-    const said = { caps: [...CAPABILITIES], coders: [], codec: codec.name, token, window: 0 };
+    const codec = settings.codec.name;
+    const said = { caps: [...CAPABILITIES], coders: [], codec, token, window: 0 };
     for (const part of parts) part.say?.(said);
     return said;
   };
 
   const open = (token: string | undefined): void => {
     const mayFallBack = mode === "auto" && !token && !engine.session?.isHeld();
-    const isInVain = mayFallBack && performance.now() < baseUntil;
-    const isSaid = mode !== "never" && !isInVain;
-    engine.conn = openConn(new Socket(url), engine, {
-      say: isSaid ? () => say(token) : undefined,
+    const isSaid = mode !== "never" && !(mayFallBack && performance.now() < baseUntil);
+    engine.conn = openConn(
+      new Socket(url),
+      engine,
+      isSaid ? () => say(token) : undefined,
       mayFallBack,
       greet,
-      lost(reason, isDeaf) {
+      (reason, isDeaf) => {
         const isBase = isDeaf && !wasAnswered;
         if (isBase) baseUntil = performance.now() + BASE_MEMORY;
         lost(reason, isBase ? 0 : undefined);
       },
-    });
+    );
   };
   /** Opens the connection: at once, if nothing must be done before. Never rejects. */
   const greet = async (conn: Conn): Promise<void> => {
@@ -80,7 +80,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
       }
       if (conn !== engine.conn) return;
       wasAnswered ||= !!conn.helloAnswer;
-      renewIn(conn.tokenLife, conn);
+      renewIn(conn.helloAnswer, conn);
       setState("open");
     } catch (error) {
       conn.hangUp(CLOSE_SILENT, ArpcError.from(error));
@@ -88,7 +88,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   };
   const lost = (error: ArpcError, wait?: number): void => {
     const uptime = openedAt && performance.now() - openedAt;
-    const delay = wait ?? engine.awayFor ?? nextWait(uptime);
+    const delay = wait ?? Math.ceil(Math.max(engine.awayFor ?? 0, nextWait(uptime)));
     stop();
     engine.conn = engine.awayFor = undefined;
     timer(delay, dial);
@@ -97,7 +97,7 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
     // closed the client.
     if (error.code !== "unavailable" && engine.state === "waiting") report(error);
   };
-  const leave = (why: string, delay?: number): void => {
+  const leave = (delay?: number, why = "the server left"): void => {
     if (delay === undefined) engine.session?.quit();
     engine.conn?.hangUp();
     lost(new ArpcError("unavailable", why), delay);
@@ -107,15 +107,15 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
    * Shows a new token when most of the life of this one is over. If that fails the connection ends
    * when the old token does, and the next one shows a new one.
    */
-  const renewIn = (expires: number, conn: Conn): void => {
-    if (!ask || !expires || conn !== engine.conn) return;
-    renewal(expires * RENEWAL, async () => {
+  const renewIn = (answer: Members | undefined, conn: Conn): void => {
+    const expires = positive(answer?.["expires"], 0);
+    if (!(expires && ask && conn === engine.conn)) return;
+    renewal(Math.max(expires * RENEWAL, MIN_REFRESH), async () => {
       try {
-        const bytes = encodeText(await ask(renewal));
+        const payload = engine.toPayload(await ask(renewal));
         const options = { timeout: HELLO_TIMEOUT, conn, outside: true };
-        const payload = { kind: KIND_TEXT, bytes } as const;
         const answer = checked(await engine.request("arpc.token", payload, options));
-        renewIn(positive(decodeObject(answer.body)["expires"], 0), conn);
+        renewIn(decodeObject(answer.body), conn);
       } catch (error) {
         if (conn === engine.conn) report(error);
       }
@@ -137,20 +137,19 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   engine.leave = (delay, until) => {
     if (!ready(engine)) return;
     engine.awayFor = delay;
-    nextWait();
-    timer(until, () => leave("the server left"));
+    timer(until, leave);
   };
   engine.leaveIfDone = () => {
     const { awayFor, conn, jobs } = engine;
     if (awayFor === undefined || conn?.isReading || engine.unanswered > 0 || jobs.size > 0) return;
-    if (!parts.some((part) => part.busy?.())) leave("the server left");
+    if (!parts.some((part) => part.busy?.())) leave();
   };
   engine.hurry = () => {
     if (engine.state === "waiting") void dial();
     else engine.conn?.probe();
   };
   engine.rest = () => {
-    if (engine.conn) leave("page hidden", Infinity);
+    if (engine.conn) leave(Infinity, "page hidden");
   };
   return {
     dial,

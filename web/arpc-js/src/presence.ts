@@ -62,7 +62,7 @@ export interface Roster {
   /** The connection is gone, or nobody asks for the members any more (`isFinal`). */
   expire(isFinal: boolean): void;
   /** Takes a snapshot, unless events told more than it knows; who differs came or left. */
-  replace(presence: Presence): void;
+  renew(presence: Presence): void;
   /** Takes a join or a leave, if it is newer than what we know. */
   apply(isJoin: boolean, presence: Presence): void;
 }
@@ -91,7 +91,7 @@ export function createRoster(tell: PresenceListener): Roster {
       isKnown = false;
       roster.members = [];
     },
-    replace(presence) {
+    renew(presence) {
       const { members, version } = presence;
       if (version < last) return;
       const before = isKnown ? roster.members : members;

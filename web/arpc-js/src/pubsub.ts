@@ -14,7 +14,7 @@ import { type Engine, type Part, ready } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { PROTOCOL_PREFIX } from "./hello.ts";
 import { decodeHistory, type History, type HistoryOptions } from "./history.ts";
-import { MAX_HELLO, MAX_LISTED } from "./limits.ts";
+import { MAX_HELLO, MAX_LISTED, MAX_TOPICS } from "./limits.ts";
 import type { CallOptions, WaitOptions } from "./options.ts";
 import { type Position, toPosition } from "./position.ts";
 import { type Presence, toPresence } from "./presence.ts";
@@ -164,6 +164,7 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
     emit("subscribed", joined.name);
     // Whom nobody subscribed is left.
     void joined.sync();
+    if (topics.size > MAX_TOPICS) engine.conn?.badFrame(new Error("too many topics"));
   };
 
   const added: Omit<PubSubClient, keyof Client | keyof StreamingClient | keyof CodingClient> = {
@@ -242,7 +243,7 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
     take(frame, conn) {
       const { cmd, flag, method, seq, body } = frame;
       if ((cmd & CMD_MASK) !== CMD_NOTIFY) return false;
-      const isOutside = (flag & FLAG_OUTSIDE) > 0;
+      const isOutside = !!(flag & FLAG_OUTSIDE);
       const isLogged = isOutside && conn.knows("topics");
       const isOurs = method.startsWith(PROTOCOL_PREFIX);
       // Before hello is answered the place of what is in a log is not known.

@@ -3,7 +3,14 @@ import type { Engine, Part } from "./engine.ts";
 import { ArpcError } from "./errors.ts";
 import { positive } from "./hello.ts";
 import { confirm, type Journal, keep, missing } from "./journal.ts";
-import { CONFIRM_BYTES, CONFIRM_DELAY, CONFIRM_FRAMES, GIVE_UP, GRACE } from "./limits.ts";
+import {
+  CONFIRM_BYTES,
+  CONFIRM_DELAY,
+  CONFIRM_FRAMES,
+  GIVE_UP,
+  GRACE,
+  MAX_GRACE,
+} from "./limits.ts";
 import type { ClientOptions, LossReason } from "./options.ts";
 import { encodeRefusal } from "./structured.ts";
 import { takeSlot, toOrphan } from "./tab.ts";
@@ -12,8 +19,6 @@ import {
   CMD_CONFIRM,
   CMD_MASK,
   CMD_NOTIFY,
-  CMD_PING,
-  CMD_PONG,
   CMD_REQUEST,
   CMD_RESPONSE,
   CMD_STREAM,
@@ -23,6 +28,7 @@ import {
   type Frame,
   type FrameInit,
   HEADER_LENGTH,
+  isSign,
   STREAM_OPENER,
 } from "./wire.ts";
 
@@ -146,19 +152,18 @@ export function addSession(
         outward(frame) {
           const way = line && has(conn) ? line.pipe : pipe;
           way.outward(frame);
-          const command = commandOf(frame[5]);
-          const isSign = command === CMD_PING || command === CMD_PONG;
-          if (isSign && held && conn === line?.conn && held.received > told) tellReceived(held);
+          if (isSign(frame[5]) && held && conn === line?.conn && held.received > told)
+            tellReceived(held);
         },
       };
     };
   }
   engine.dispatch = (frame, conn) => {
     const { cmd, flag, seq } = frame;
-    const command = commandOf(cmd);
-    const isOurs = held && conn === line?.conn;
-    if (held && isOurs && isCounted(cmd, flag)) count(frame, held);
-    if (held && isOurs && command === CMD_CONFIRM) {
+    const command = cmd & CMD_MASK;
+    const isOurs = conn === line?.conn;
+    if (isOurs && held && isCounted(cmd, flag)) count(frame, held);
+    if (isOurs && held && command === CMD_CONFIRM) {
       if (seq > held.gone + held.sent.length)
         conn.badFrame(new Error("bad frame: confirm_overrun"));
       else confirm(held, Number(seq));
@@ -169,12 +174,12 @@ export function addSession(
   engine.session = {
     isHeld: () => !!held,
     keeps(conn, frame) {
-      const [cmd = 0, flag] = frame.subarray(5);
+      const [, , , , , cmd = 0, flag] = frame;
       // What can wait for a connection does, and nobody need think that it left.
       if (!held || !has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
       const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
-      const isTooMuch = mayWait && held.tail - held.head + frame.length > maxJournal;
-      return !isTooMuch && isCounted(cmd, flag);
+      if (mayWait && held.tail - held.head + frame.length > maxJournal) return false;
+      return isCounted(cmd, flag);
     },
     survives() {
       const { obstacle } = engine;
@@ -191,8 +196,7 @@ export function addSession(
       if (held && slot) {
         endForPage(engine);
         if (slot.leave(line?.pipe.leaving() === undefined ? held : undefined)) {
-          engine.rest();
-          return;
+          return engine.rest();
         }
       }
       quit();
@@ -216,13 +220,11 @@ export function addSession(
         engine.lose();
       }
       if (!isGiven || !line || (resumed && !held)) return;
-      if (!held) {
-        const { over } = conn;
-        const journal = { sent: [], memory: EMPTY, head: 0, tail: 0, gone: 0 };
-        held = { ...journal, received: 0, grace: 0, ticket, over };
-      }
+      const { over } = conn;
+      const none = { sent: [], memory: EMPTY, head: 0, tail: 0, gone: 0, received: 0 };
+      held ??= { ...none, grace: 0, ticket, over };
       const { pipe, send } = line;
-      const journal = Object.assign(held, { ticket, grace: positive(grace, GRACE) });
+      const journal = Object.assign(held, { ticket, grace: positive(grace, GRACE, MAX_GRACE) });
       conn.over = held.over;
       tellReceived(held);
       // What the server does not have comes before anything new.
@@ -262,11 +264,5 @@ function toReason(reason: unknown): LossReason {
 
 /** Whether a frame is one of the session, which both ends count. */
 function isCounted(cmd = 0, flag = 0): boolean {
-  const command = commandOf(cmd);
-  const isPlain = command === CMD_PING || command === CMD_PONG || command === CMD_CONFIRM;
-  return !(isPlain || flag & FLAG_OUTSIDE);
-}
-
-function commandOf(cmd = 0): number {
-  return cmd & CMD_MASK;
+  return !(isSign(cmd) || (cmd & CMD_MASK) === CMD_CONFIRM || flag & FLAG_OUTSIDE);
 }

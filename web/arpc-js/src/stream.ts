@@ -146,11 +146,10 @@ export function createStream(
   const consume = (length: number): void => {
     unreadBytes -= MESSAGE_COST + length;
     consumed += length;
-    const isDue = consumed >= window / 2 && consumed > 0;
+    const isDue = consumed > 0 && consumed >= window / 2;
     if (!isDue || stream.heardEnd || isOver || !conn?.knows("credit")) return;
-    const body = new Uint8Array(4);
-    new DataView(body.buffer).setUint32(0, consumed, true);
-    transmit(CMD_CREDIT, 0, body);
+    const bytes = [0, 8, 16, 24].map((shift) => consumed >> shift);
+    transmit(CMD_CREDIT, 0, Uint8Array.from(bytes));
     allowed += consumed;
     consumed = 0;
   };

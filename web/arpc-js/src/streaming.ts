@@ -83,8 +83,11 @@ export function addStreams(engine: Engine, client: object): Part {
     const [handler, options = {}] = handlers.get(method) ?? [];
     // A stream that was canceled counts as long as its handler runs.
     if (!handler || running >= MAX_STREAMS) {
-      const full = `${MAX_STREAMS} streams are open`;
-      refuseStream(frame, conn, handler && new ArpcError("resource_exhausted", full));
+      refuseStream(
+        frame,
+        conn,
+        handler && new ArpcError("resource_exhausted", `${MAX_STREAMS} streams are open`),
+      );
       return undefined;
     }
     markOver(conn, seq);

@@ -215,10 +215,7 @@ export function createSubscription(
     cursor,
     // A copy: what the application does to its own later is not told.
     presence: presence
-      ? {
-          presence: true,
-          ...decodeObject(encodeBody({ info: Object(presence).info }, json).bytes),
-        }
+      ? decodeObject(encodeBody({ presence: true, info: Object(presence).info }, json).bytes)
       : undefined,
     isUnasked: cursor.epoch !== "" || last > 0,
     get state() {
@@ -273,7 +270,7 @@ export function createSubscription(
     close(error) {
       if (state === "closed") return;
       failure = error;
-      refuse(error ?? new ArpcError("canceled", `unsubscribed`));
+      refuse(error ?? new ArpcError("canceled", "unsubscribed"));
       const left = waiting.splice(0);
       setState("closed", error);
       for (const next of left) next(finish());

@@ -5,7 +5,9 @@
  */
 
 import type { ApiShape } from "./api.ts";
+import type { Coder } from "./coder.ts";
 import { connect } from "./connect.ts";
+import { ArpcError } from "./errors.ts";
 import type { ConnectOptions, PubSubClient } from "./pubsub.ts";
 import type { Socket } from "./socket.ts";
 import { decodeFrame, decodeText, encodeFrame, encodeText, FLAG_OUTSIDE } from "./wire.ts";
@@ -24,7 +26,9 @@ export interface Pair<Near extends ApiShape, Far extends ApiShape> {
 }
 
 /**
- * Makes two clients and connects them. Neither has topics or sessions: those are a server's.
+ * Makes two clients and connects them. Neither has topics or sessions: those are a server's. The
+ * hellos are answered in between, by who cannot read coded ones: `useCoder` throws an ArpcError
+ * `unimplemented` when it is given a coder with `always`, such as `aead`.
  *
  *     const { near, far, link } = pair();
  *     far.handle("/echo", (ctx) => ctx.body);
@@ -35,8 +39,8 @@ export function pair<Near extends ApiShape = ApiShape, Far extends ApiShape = Ap
   options: { readonly near?: PairOptions; readonly far?: PairOptions } = {},
 ): Pair<Near, Far> {
   const link = new Link();
-  const client = <A extends ApiShape>(side: 0 | 1, given?: PairOptions): PubSubClient<A> =>
-    connect<A>("ws://memory/", {
+  const client = <A extends ApiShape>(side: 0 | 1, given?: PairOptions): PubSubClient<A> => {
+    const made = connect<A>("ws://memory/", {
       backoff: { min: 1, max: 50 },
       ...given,
       WebSocket: class extends LinkSocket {
@@ -45,6 +49,15 @@ export function pair<Near extends ApiShape = ApiShape, Far extends ApiShape = Ap
         }
       },
     });
+    const { useCoder } = made;
+    return Object.assign(made, {
+      useCoder(coder: Coder): void {
+        // Without this both would dial again and again, and calls wait until their deadline.
+        if (coder.always) throw new ArpcError("unimplemented", `${coder.name} needs a server`);
+        useCoder(coder);
+      },
+    });
+  };
   return { near: client<Near>(0, options.near), far: client<Far>(1, options.far), link };
 }
 

@@ -25,12 +25,7 @@ export function askOnce(
         forget();
         reject(new ArpcError("deadline_exceeded", "no token in time"));
       });
-      answer
-        .finally(() => {
-          forget();
-          timer();
-        })
-        .then(resolve, reject);
+      answer.finally(forget).then(resolve, reject);
     });
   };
 }

@@ -144,7 +144,7 @@ export function createTopic(name: string, link: TopicLink): Topic {
     live = asked;
     asking = undefined;
     Object.assign(cursor, to);
-    if (presence) roster.replace(presence);
+    if (presence) roster.renew(presence);
     else roster.expire(true);
     for (const subscription of subscriptions) {
       // Who joined meanwhile, and wants to begin elsewhere, is asked for next.
@@ -280,7 +280,7 @@ export function createTopic(name: string, link: TopicLink): Topic {
       } else if (event === "join" || event === "leave") {
         roster.apply(event === "join", toPresence({ members: [member], version }));
       } else if (event === "members") {
-        roster.replace(toPresence(body));
+        roster.renew(toPresence(body));
       } else if (isListening() && (event === "skip" || event === "gap" || event === "epoch")) {
         skip(toPosition(body), event === "skip");
       }

@@ -172,14 +172,14 @@ function encodeName(method: string): Uint8Array {
   return name;
 }
 
-/** Takes the kind out of an encoded frame, for a peer that does not know kinds. */
-export function eraseKind(frame: Uint8Array): void {
-  (frame[6] as number) &= ~KIND_MASK;
+/** Whether a frame with this cmd byte is a ping or a pong, which differ in the lowest bit. */
+export function isSign(cmd = 0): boolean {
+  return (cmd & CMD_MASK & ~1) === CMD_PING;
 }
 
-/** Takes an encoded frame out of what sessions count. */
-export function setOutside(frame: Uint8Array): void {
-  (frame[6] as number) |= FLAG_OUTSIDE;
+/** Clears and sets bits of the flag byte of an encoded frame. */
+export function amendFlag(frame: Uint8Array, cleared: number, set: number): void {
+  frame[6] = ((frame[6] as number) & ~cleared) | set;
 }
 
 /** Whether each command has a method (1), or none (0); those that are not listed may. */

@@ -1,8 +1,9 @@
 /** A server that breaks the protocol: a typed error, a closed connection, and the client goes on. */
 
 import { describe, expect, it, vi } from "vitest";
-import { ArpcError } from "../src/index.ts";
-import { encodeFrame } from "../src/wire.ts";
+import { ArpcError, connect } from "../src/index.ts";
+import { encodeFrame, encodeText } from "../src/wire.ts";
+import { fakeSockets, until } from "./helpers/fake-socket.ts";
 import {
   agrees,
   base,
@@ -128,4 +129,77 @@ describe("frames that mean nothing here", () => {
     expect(await peer.next()).toMatchObject({ cmd: 0x46, seq: 44n });
     expect(await peer.next()).toMatchObject({ cmd: 2, seq: 1n });
   });
+});
+
+describe("a server that does not read", () => {
+  /** A client whose socket holds what it is given; both bounds together are 1,000 bytes. */
+  function dial() {
+    const sockets = fakeSockets();
+    const { WebSocket } = sockets;
+    const client = connect("ws://fake/", { WebSocket, maxBody: 400, maxQueueBytes: 100 });
+    const errors = vi.fn();
+    client.on("error", errors);
+    sockets.last.agree();
+    const { last } = sockets;
+    last.onsend = (sent) => {
+      last.bufferedAmount += encodeFrame(sent).length;
+    };
+    return { client, last, errors };
+  }
+
+  it.each([
+    ["pings", frame(4, "", 1n)],
+    ["requests that are refused", request("/nothing", 1n)],
+    ["requests that are answered", request("/echo", 1n, "x".repeat(100))],
+    ["requests of the protocol", request("arpc.nothing", 1n)],
+    ["streams nobody handles", frame(6, "/nothing", 1n, "", 0)],
+  ])("loses the connection by %s", async (_, provoking) => {
+    const { client, last, errors } = dial();
+    client.handle("/echo", ({ body }) => body);
+    let seq = 1n;
+    while (!last.closedWith && seq < 1000n) {
+      const cmd = provoking.cmd === 6 ? 0x86 : provoking.cmd;
+      const before = last.bufferedAmount;
+      last.receive({ ...provoking, cmd, seq: seq++ });
+      await until(() => !!last.closedWith || last.bufferedAmount > before);
+    }
+    expect(last.closedWith).toEqual({ code: 4008, reason: "answers are not read" });
+    expect(last.bufferedAmount).toBeGreaterThan(1000);
+    expect(last.bufferedAmount).toBeLessThan(1500);
+    expect(errors.mock.calls[0]?.[0]).toMatchObject({ code: "resource_exhausted" });
+    client.close();
+  });
+
+  it("keeps it while that is no more than we may send by ourselves", async () => {
+    const { client, last } = dial();
+    const call = client.call("/m", "x".repeat(390)).catch(() => {});
+    await null;
+    last.bufferedAmount = 1000;
+    last.receive(frame(4, "", 1n));
+    expect(client.state).toBe("open");
+    client.close();
+    await call;
+  });
+});
+
+it("a server that subscribes the client to everything loses the connection", async () => {
+  const sockets = fakeSockets();
+  const client = connect("ws://fake/", { WebSocket: sockets.WebSocket });
+  const told = vi.fn();
+  client.on("subscribed", told);
+  client.on("error", () => {});
+  const { last } = sockets;
+  last.agree({ caps: ["topics"] });
+  last.onsend = () => {};
+  const events = Array.from({ length: 20_000 }, (_, i) => ({
+    ...notify("arpc.topic", "", 0x38),
+    body: encodeText(
+      JSON.stringify({ topic: `t${i}`, event: "subscribed", epoch: "e", offset: 0 }),
+    ),
+  }));
+  last.receive(...events);
+  await vi.waitUntil(() => last.closedWith, 30_000);
+  expect(last.closedWith).toEqual({ code: 4002, reason: "too many topics" });
+  expect(told).toHaveBeenCalledTimes(16_384);
+  client.close();
 });

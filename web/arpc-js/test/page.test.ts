@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ClientState, connect } from "../src/index.ts";
 import { fakeSockets } from "./helpers/fake-socket.ts";
-import { frame, response } from "./helpers/server.ts";
+import { frame, notify, response } from "./helpers/server.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -74,15 +74,44 @@ describe("a connection that may be dead", () => {
     it.client.close();
   });
 
-  it.each(signs)("%s: is kept if anything comes", (_, sign) => {
+  it.each(signs)("%s: is kept if it answers", (_, sign) => {
     const it = page();
     it.sockets.last.agree({ caps: [] });
     sign(it);
     vi.advanceTimersByTime(100);
-    it.sockets.last.receive(frame(5, "", 0n));
+    it.sockets.last.receive(frame(5, "", 1n));
     vi.advanceTimersByTime(20_000);
     expect(it.client.state).toBe("open");
     expect(it.pings()).toBe(1);
+    it.client.close();
+  });
+
+  it.each(signs)("%s: what was under way before is no sign of life", (_, sign) => {
+    const it = page();
+    it.sockets.last.agree({ caps: [] });
+    // The answer to an earlier ping may be among it.
+    sign(it);
+    vi.advanceTimersByTime(50);
+    sign(it);
+    it.sockets.last.receive(notify("/n"), frame(5, "", 1n));
+    vi.advanceTimersByTime(999);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(4000);
+    expect(it.client.state).toBe("open");
+    vi.advanceTimersByTime(1);
+    expect(it.client.detail.error?.message).toBe("peer silent");
+    it.client.close();
+  });
+
+  it.each(signs)("%s: is kept if anything comes a second later", (_, sign) => {
+    const it = page();
+    it.sockets.last.agree({ caps: [] });
+    sign(it);
+    vi.advanceTimersByTime(1000);
+    // The answer may be behind something large.
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(20_000);
+    expect(it.client.state).toBe("open");
     it.client.close();
   });
 
@@ -163,7 +192,7 @@ describe("sleep", () => {
     vi.setSystemTime(Date.now() + 3_600_000);
     vi.advanceTimersByTime(5000);
     expect(it.pings()).toBe(1);
-    it.sockets.last.receive(frame(5, "", 0n));
+    it.sockets.last.receive(frame(5, "", 1n));
     vi.advanceTimersByTime(10_000);
     expect(it.client.state).toBe("open");
     it.client.close();

@@ -129,7 +129,7 @@ describe("confirms", () => {
     expect(what(sockets.last)).toEqual(["5 7"]);
     sockets.last.receive(notify("/n"));
     events.dispatchEvent(new Event("offline"));
-    expect(what(sockets.last)).toEqual(["5 7", "4 0", "9 2"]);
+    expect(what(sockets.last)).toEqual(["5 7", "4 1", "9 2"]);
     client.close();
   });
 
@@ -403,8 +403,8 @@ describe("a connection that is lost", () => {
     const begun = dial({ token: "old" });
     const { client, sockets, errors } = begun;
     await until(() => sockets.all.length === 1);
-    sockets.last.agree({ ...opening, expires: 1000 });
-    vi.advanceTimersByTime(750);
+    sockets.last.agree({ ...opening, expires: 10_000 });
+    vi.advanceTimersByTime(7500);
     await until(() => sockets.last.sent.some(({ method }) => method === "arpc.token"));
     sockets.last.drop();
     vi.advanceTimersByTime(100);
@@ -735,6 +735,32 @@ describe("a session that is not resumed", () => {
     client.close();
     expect(vi.getTimerCount()).toBe(0);
   });
+});
+
+it("a server is not believed to keep a session for longer than a day", async () => {
+  const { client, sockets, events } = dial();
+  sockets.last.agree({ ...opening, grace: 1e12 });
+  const waits = { timeout: 0 };
+  const failed = expect(client.call("/m", 1, waits)).rejects.toMatchObject({ sent: true });
+  sockets.last.drop();
+  // Nothing is heard of the next one, and it is not given up either.
+  vi.advanceTimersByTime(86_400_000 + 60_000 - 1);
+  expect(events).toEqual(["paused: connection closed (1006)"]);
+  vi.advanceTimersByTime(1);
+  await failed;
+  expect(events.at(-1)).toBe("lost: expired");
+  client.close();
+});
+
+it("a client that is closed when it hears of the loss leaves no timer", () => {
+  const begun = begin();
+  const { client, sockets } = begun;
+  client.on("lost", () => client.close());
+  const { socket, hello } = redial(begun);
+  answer(socket, hello, { reason: "unknown" });
+  expect(begun.events).toEqual(["paused: connection closed (1006)", "lost: unknown"]);
+  expect([client.state, sockets.last.closedWith?.code]).toEqual(["closed", 1000]);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 describe("more than is kept", () => {

@@ -1,6 +1,7 @@
 /** The test kit: two clients in memory, and a network that fails as it is told to. */
 
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { aead } from "../src/aead.ts";
 import { gzip } from "../src/gzip.ts";
 import { ArpcError } from "../src/index.ts";
 import { type Pair, type PairOptions, pair } from "../src/testing.ts";
@@ -75,6 +76,15 @@ describe("a pair", () => {
     const text = "again ".repeat(10_000);
     expect(await near.call("/echo", text)).toBe(text);
     expect(link.outward.passed).toBeLessThan(5_000);
+  });
+
+  it("says at once that it has no coder that hello goes through", async () => {
+    const { near, far } = made();
+    for (const client of [near, far]) {
+      const use = (): void => client.useCoder(aead(new Uint8Array(32)));
+      expect(use).toThrow(new ArpcError("unimplemented", "aead needs a server"));
+    }
+    expect(await near.call("/echo", "hi")).toBe("hi");
   });
 });
 

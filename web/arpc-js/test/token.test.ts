@@ -59,6 +59,18 @@ describe("on connect", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("an answer that comes too late does not end the wait for the next attempt", async () => {
+    const { asked, provider } = byHand();
+    const { client } = dial(provider);
+    vi.advanceTimersByTime(10_000);
+    await until(() => client.state === "waiting");
+    asked[0]!.resolve("late");
+    await new Promise((resolve) => setImmediate(resolve));
+    vi.advanceTimersByTime(100);
+    expect(client.state).toBe("connecting");
+    client.close();
+  });
+
   it("a client closed while a provider does not answer leaves no timer", () => {
     const { client } = dial(() => new Promise(() => {}));
     client.close();
@@ -182,9 +194,9 @@ describe("before it expires", () => {
   }
 
   it("a new one is shown at three quarters of its life, again and again", async () => {
-    const { client, sockets, asked, states } = await opened(1000);
+    const { client, sockets, asked, states } = await opened(10_000);
     for (let i = 1; i <= 3; i++) {
-      vi.advanceTimersByTime(749);
+      vi.advanceTimersByTime(7499);
       expect(asked).toHaveLength(i);
       vi.advanceTimersByTime(1);
       await until(() => asked.length === i + 1);
@@ -193,13 +205,28 @@ describe("before it expires", () => {
       const request = sockets.last.sent.at(-1)!;
       expect(request).toMatchObject({ cmd: 1, method: "arpc.token", flag: 0x18 });
       expect(decodeText(request.body)).toBe(`token ${i}`);
-      const timers = vi.getTimerCount();
-      sockets.last.receive({ ...response(request, '{"expires":1000}'), flag: 8 });
-      await until(() => vi.getTimerCount() > timers);
+      sockets.last.receive({ ...response(request, '{"expires":10000}'), flag: 8 });
+      await new Promise((resolve) => setImmediate(resolve));
     }
     expect(states).toEqual(["open"]);
     client.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("that is soon does not have the provider asked all the time", async () => {
+    const { client, sockets, asked } = await opened(4);
+    for (let i = 1; i <= 3; i++) {
+      vi.advanceTimersByTime(999);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(asked).toHaveLength(i);
+      vi.advanceTimersByTime(1);
+      await until(() => asked.length === i + 1);
+      asked.at(-1)?.resolve("as short");
+      await until(() => sockets.last.sent.length === i);
+      sockets.last.receive(response(sockets.last.sent.at(-1)!, '{"expires":4}'));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    client.close();
   });
 
   it("nothing is shown when it never expires", async () => {
@@ -211,8 +238,8 @@ describe("before it expires", () => {
   });
 
   it("is asked for once at a time, also by a reconnect meanwhile", async () => {
-    const { client, sockets, asked, errors } = await opened(1000);
-    vi.advanceTimersByTime(750);
+    const { client, sockets, asked, errors } = await opened(10_000);
+    vi.advanceTimersByTime(7500);
     await until(() => asked.length === 2);
     sockets.last.drop();
     vi.advanceTimersByTime(100);
@@ -227,8 +254,8 @@ describe("before it expires", () => {
   });
 
   it("a refusal, and a provider that fails, are told; the connection goes on", async () => {
-    const { client, sockets, asked, errors } = await opened(1000);
-    vi.advanceTimersByTime(750);
+    const { client, sockets, asked, errors } = await opened(10_000);
+    vi.advanceTimersByTime(7500);
     await until(() => asked.length === 2);
     asked[1]?.resolve("other");
     await until(() => sockets.last.sent.length === 1);
@@ -239,8 +266,8 @@ describe("before it expires", () => {
     expect(client.state).toBe("open");
     client.close();
 
-    const second = await opened(1000);
-    vi.advanceTimersByTime(750);
+    const second = await opened(10_000);
+    vi.advanceTimersByTime(7500);
     await until(() => second.asked.length === 2);
     second.asked[1]?.reject(new TypeError("offline"));
     await until(() => second.errors.length === 1);
@@ -250,20 +277,20 @@ describe("before it expires", () => {
   });
 
   it("closing right after the answer leaves no timer", async () => {
-    const { client, sockets, asked } = await opened(1000);
-    vi.advanceTimersByTime(750);
+    const { client, sockets, asked } = await opened(10_000);
+    vi.advanceTimersByTime(7500);
     await until(() => asked.length === 2);
     asked[1]?.resolve("second");
     await until(() => sockets.last.sent.length === 1);
-    sockets.last.receive(response(sockets.last.sent[0]!, '{"expires":1000}'));
+    sockets.last.receive(response(sockets.last.sent[0]!, '{"expires":10000}'));
     client.close();
     await new Promise((resolve) => setImmediate(resolve));
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it("a connection that ends stops it", async () => {
-    const { client, sockets, asked, errors } = await opened(1000);
-    vi.advanceTimersByTime(750);
+    const { client, sockets, asked, errors } = await opened(10_000);
+    vi.advanceTimersByTime(7500);
     await until(() => asked.length === 2);
     asked[1]?.resolve("second");
     await until(() => sockets.last.sent.length === 1);
