@@ -233,7 +233,8 @@ export function openConn(
     if (command === CMD_PING) conn.transmit(encodeFrame({ cmd: CMD_PONG, seq: frame.seq }));
     // At once: what is behind the answer, perhaps in the same message, builds on it.
     else if (offered && command === CMD_RESPONSE && !frame.seq) greeted(frame);
-    else if (command === CMD_PONG) heard(frame.seq === lastPing);
+    // A base peer's has no seq.
+    else if (command === CMD_PONG) heard(!frame.seq || frame.seq === lastPing);
     else engine.dispatch(frame, conn);
   };
   const pipe = engine.pipe?.(conn, transmit, dispatch);
@@ -299,7 +300,7 @@ export function openConn(
     conn.transmit(encodeFrame({ cmd: CMD_PING, seq: ++lastPing }));
   };
   /** A sign of life. After it an extended server is as good as pinged: it pings. */
-  const heard = (isSure = false): void => {
+  const heard = (isSure?: boolean): void => {
     const now = performance.now();
     if (now < doubtedUntil && !isSure) return;
     const { helloAnswer } = conn;

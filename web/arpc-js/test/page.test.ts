@@ -86,6 +86,17 @@ describe("a connection that may be dead", () => {
     it.client.close();
   });
 
+  it.each(signs)("%s: a base peer is kept if it answers, without a seq", (_, sign) => {
+    const it = page({ hello: "never" });
+    it.sockets.last.open();
+    sign(it);
+    vi.advanceTimersByTime(100);
+    it.sockets.last.receive(frame(5, "", 0n));
+    vi.advanceTimersByTime(10_000);
+    expect(it.client.state).toBe("open");
+    it.client.close();
+  });
+
   it.each(signs)("%s: what was under way before is no sign of life", (_, sign) => {
     const it = page();
     it.sockets.last.agree({ caps: [] });
