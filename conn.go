@@ -54,7 +54,7 @@ type conn struct {
 	mu          sync.Mutex
 	cause       error // why it ends; the first cause is kept
 	opened      bool  // it was the client's
-	leaving     bool  // the peer asked us to go: nothing new is sent
+	leaving     bool  // the peer or Restart wants us to go: nothing new is sent
 	closing     bool  // nothing more is sent
 	dead        bool
 	spent       atomic.Bool   // closing or leaving, for those who have no time for mu

@@ -190,6 +190,10 @@ func (d *redialer) run(cn *conn) {
 	for cn != nil {
 		began := time.Now()
 		<-cn.ended.wait()
+		if cn.err() == error(errRestart) {
+			cn, failures = d.again(0, 0)
+			continue
+		}
 		if time.Since(began) >= d.backoff.Stable {
 			failures = 0
 		}

@@ -96,3 +96,33 @@ func TestAConnectionThatHeldStartsTheWaitsOver(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Restart does not wait, however often it is called and whatever the backoff is.
+func TestRestartDialsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int32
+		far := arpc.NewHandler()
+		client, err := arpc.NewClient(func() (net.Conn, error) {
+			dials.Add(1)
+			near, end := net.Pipe()
+			far.ServeConn(end, arpc.Accepted{})
+			return near, nil
+		}, arpc.WithHandler(arpc.NewHandler()), arpc.WithBackoff(arpc.Backoff{First: time.Hour, Max: time.Hour}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for n := range int32(5) {
+			client.Restart()
+			for dials.Load() < n+2 || client.State() != arpc.StateOpen {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("five of them took %v", took)
+		}
+		client.Stop()
+		<-client.Done()
+		synctest.Wait()
+	})
+}
