@@ -112,9 +112,10 @@ func (c *conn) letIn(who *Identity) {
 		return
 	}
 	client := c.client()
+	before := client.Identity()
 	client.setIdentity(who)
 	c.becomes(who)
-	if c.introduced && client.connected != nil {
+	if c.introduced && who != before && client.connected != nil {
 		client.connected(client)
 	}
 }

@@ -21,7 +21,8 @@ const (
 type Credentials struct {
 	// Source says where they come from.
 	Source CredentialSource
-	// Request is the upgrade request, if there was one: with its cookies and headers.
+	// Request is the request that came over HTTP, or the upgrade request, if there was
+	// one: with its cookies and headers, but those that only the handshake needed.
 	Request *http.Request
 	// Token is the token or password; "" with FromUpgrade.
 	Token string

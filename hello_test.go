@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -661,5 +662,32 @@ func TestBodiesOverThePeersLimitAreNotSent(t *testing.T) {
 	}
 	if err := near.Call("/echo", "small", nil, arpctest.Wait); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWhoSaysNothingNewIsTakenInOnce: a hello without a token changes nothing about
+// a peer whom its request told.
+func TestWhoSaysNothingNewIsTakenInOnce(t *testing.T) {
+	far := arpc.NewHandler()
+	far.SetLimits(arpc.Limits{Grace: -1}) // it is taken in before it says anything
+	far.HandleAuthenticate(guard)
+	far.Handle("/echo", echo)
+	request := httptest.NewRequest("GET", "/", nil)
+	request.AddCookie(&http.Cookie{Name: "user", Value: "eve"})
+	var taken atomic.Int32
+	near, err := arpc.NewClient(func() (net.Conn, error) {
+		a, b := net.Pipe()
+		far.ServeConn(b, arpc.Accepted{Request: request, Connected: func(*arpc.Client) { taken.Add(1) }})
+		return a, nil
+	}, arpc.WithHandler(arpc.NewHandler()), arpc.WithHello(arpc.HelloRequire))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Stop(); arpctest.Closed(t, near.Done(), "client") })
+	if err := near.Call("/echo", "x", nil, arpctest.Wait); err != nil {
+		t.Fatal(err)
+	}
+	if n := taken.Load(); n != 1 {
+		t.Errorf("taken in %d times", n)
 	}
 }

@@ -49,7 +49,7 @@ func (k *keepalive) start() {
 	l := k.conn.limits
 	first := min(l.Ping/ticksPerPing, l.Idle)
 	if k.conn.client().accepted() {
-		first = min(first, l.FirstFrame/2, askSilent)
+		first = min(first, k.askAfter())
 	}
 	k.rounds().schedule(k, first)
 }

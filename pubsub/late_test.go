@@ -105,6 +105,41 @@ func TestALateAnswerIsForNobody(t *testing.T) {
 	}
 }
 
+// TestANotifyIsNoAnswer, whatever it says.
+func TestANotifyIsNoAnswer(t *testing.T) {
+	s, tcp := newSlow(t)
+	marked := make(chan bool, 1)
+	h := arpc.NewHandler()
+	h.Handle("/mark", func(*arpc.Context) { marked <- true })
+	c := dial(t, tcp, pubsub.WithHandler(h))
+	subscribed := make(chan error, 1)
+	var sub *pubsub.Subscription
+	go func() {
+		var err error
+		sub, err = c.Subscribe("t", func(*pubsub.Message) {})
+		subscribed <- err
+	}()
+	s.answer(t, arpctest.Receive(t, s.asked, "the request"), "now", 7)
+	if err := arpctest.Receive(t, subscribed, "the subscription"); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(feed.Answer{Topic: "t", Epoch: "another", Offset: 70, Last: 70, Recovered: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := wire.Append(nil, wire.Header{Cmd: wire.Notify, Flags: wire.Outside.WithKind(wire.Value)}, "arpc.subscribe", body)
+	if err := s.Clients()[0].PushMsg(arpc.EncodedMessage(frame), arpc.TimeZero); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Clients()[0].Notify("/mark", nil, arpctest.Wait); err != nil {
+		t.Fatal(err)
+	}
+	arpctest.Receive(t, marked, "what is behind it")
+	if at, want := sub.Position(), (pubsub.Position{Epoch: "now", Offset: 7}); at != want {
+		t.Errorf("at %+v, want %+v", at, want)
+	}
+}
+
 // push sends the client a publication at an offset.
 func (s *slow) push(t *testing.T, name string, offset uint64) {
 	t.Helper()

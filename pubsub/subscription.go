@@ -99,7 +99,7 @@ func (s *Subscription) Members() []Member {
 // The loop ends when the subscription, the client or ctx does, with an error if
 // there is a reason. A loop that is slow holds up the other topics of the client, and the
 // server keeps what it does not get, as long as it keeps anything. Who leaves the loop
-// for good unsubscribes: 1,024 publications wait, and then the other topics do.
+// for good has to call Unsubscribe: when 1,024 publications wait the other topics do too.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
@@ -202,7 +202,7 @@ func (s *Subscription) lost() {
 func (s *Subscription) answered(a *feed.Answer, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.awaiting == seq {
+	if seq != 0 && s.awaiting == seq {
 		s.awaiting = 0
 		s.placeLocked(a)
 	}

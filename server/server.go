@@ -38,7 +38,7 @@ type Server struct {
 	all       map[*arpc.Client]struct{} // and those that were not yet
 	users     users                     // clients by who they are
 	load      int                       // connections, handshakes under way included
-	stopping  *stopping                 // nil until Shutdown
+	shutdown  *shutdown                 // nil until Shutdown
 	closing   chan struct{}             // closed then
 
 	open sync.WaitGroup // connections that were let in and are not over
@@ -125,7 +125,7 @@ func (s *Server) letIn() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopping != nil:
+	case s.shutdown != nil:
 		return ErrClosed
 	case s.cfg.maxLoad > 0 && s.load-s.Handler.Parked() >= s.cfg.maxLoad:
 		return fmt.Errorf("%d connections, limit %d", s.load-s.Handler.Parked(), s.cfg.maxLoad)
@@ -151,11 +151,11 @@ func (s *Server) keep(c *arpc.Client) {
 		return
 	}
 	s.all[c] = struct{}{}
-	if s.stopping != nil { // Shutdown went through the connections before this one was there
+	if s.shutdown != nil { // Shutdown went through the connections before this one was there
 		s.open.Add(1)
 		go func() {
 			defer s.open.Done()
-			s.stopping.drain(c)
+			s.shutdown.drain(c)
 		}()
 	}
 }
@@ -186,7 +186,7 @@ func (s *Server) remove(c *arpc.Client) {
 func (s *Server) addListener(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping != nil {
+	if s.shutdown != nil {
 		return false
 	}
 	s.listeners[ln] = struct{}{}
@@ -203,7 +203,7 @@ func (s *Server) removeListener(ln net.Listener) {
 func (s *Server) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stopping != nil
+	return s.shutdown != nil
 }
 
 // Clients returns the connected clients, in no order.
@@ -231,33 +231,39 @@ func (s *Server) ForEach(f func(*arpc.Client)) {
 // are answered, and closes the connections. When ctx ends first it closes them
 // all the same and returns the reason. It returns after the last connection ended.
 func (s *Server) Shutdown(ctx context.Context) error {
-	stopping := &stopping{ctx: ctx}
+	this := &shutdown{ctx: ctx}
+	var all sync.WaitGroup
+	for _, c := range s.begin(this) {
+		all.Go(func() { this.drain(c) })
+	}
+	all.Wait()
+	s.open.Wait() // for those that came in while this went on
+	return this.failures.join()
+}
+
+// begin stops accepting. It returns the connections there are, those included that
+// have not said who they are; the first shutdown sees to those that are kept later.
+func (s *Server) begin(this *shutdown) []*arpc.Client {
 	s.mu.Lock()
-	if s.stopping == nil {
-		s.stopping = stopping
+	defer s.mu.Unlock()
+	if s.shutdown == nil {
+		s.shutdown = this
 		close(s.closing)
 	}
 	for ln := range s.listeners {
 		ln.Close()
 	}
-	s.mu.Unlock()
-	var all sync.WaitGroup
-	for _, c := range s.connections() {
-		all.Go(func() { stopping.drain(c) })
-	}
-	all.Wait()
-	s.open.Wait() // for those that came in while this went on
-	return stopping.failures.join()
+	return slices.Collect(maps.Keys(s.all))
 }
 
-// stopping is one Shutdown.
-type stopping struct {
+// shutdown is one call of Shutdown.
+type shutdown struct {
 	ctx      context.Context
 	failures errorList
 }
 
 // drain waits until what a connection has under way is done, or the context ends.
-func (s *stopping) drain(c *arpc.Client) {
+func (s *shutdown) drain(c *arpc.Client) {
 	s.failures.add(c.Drain(s.ctx))
 	<-c.Done()
 }
