@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 )
 
 // Close codes of RFC 6455 section 7.4.1 that this project uses.
@@ -100,10 +102,15 @@ func (c *Conn) Ready() bool {
 // goroutine then.
 func (c *Conn) Await() error {
 	c.awaits = true
-	if err := c.socket.await(); !errors.Is(err, io.EOF) {
+	switch err := c.socket.await(); {
+	case errors.Is(err, quiet.ErrSilent):
+		*c.buffered = bufio.Reader{} // its memory too: nothing is in it
+		return err
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF // as gorilla has it: there was no close frame
+	default:
 		return err
 	}
-	return io.ErrUnexpectedEOF // as gorilla has it: there was no close frame
 }
 
 // Read reads the payload of binary messages, one after the other, as a stream.
@@ -128,6 +135,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 func (c *Conn) nextMessage() error {
+	if c.buffered != nil && c.buffered.Size() == 0 { // it was silent
+		*c.buffered = *bufio.NewReaderSize(c.socket, headersAhead)
+	}
 	kind, r, err := c.reader.NextReader()
 	if err != nil {
 		return closeError(err)

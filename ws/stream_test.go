@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-fbfaa03e/arpc/internal/quiet"
 	"github.com/seed-fbfaa03e/arpc/ws"
 )
 
@@ -44,6 +45,35 @@ func TestMessagesAndFragmentsAreOneStream(t *testing.T) {
 			t.Errorf("step %d: read %.40q and more, %d bytes", step, got.String(), got.Len())
 		}
 		assertClose(t, err, ws.CloseNormal, true)
+	}
+}
+
+// TestWhatComesAfterSilenceIsRead, however often it was silent: it holds no memory
+// for what it reads meanwhile.
+func TestWhatComesAfterSilenceIsRead(t *testing.T) {
+	ours, theirs := rawPair(t, ws.Limits{})
+	ours.Attach(func([]byte) error { return nil }, func() {})
+	for _, sent := range []string{"first", "short", strings.Repeat("long", 1000)} {
+		theirs.send(t, frame(fin|ping, []byte(strings.Repeat("p", 125))), frame(fin|binaryData, []byte(sent)))
+		got := make([]byte, 0, len(sent))
+		for len(got) < len(sent) {
+			if !ours.Ready() {
+				if err := ours.Await(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n, err := ours.Read(got[len(got):cap(got)])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = got[:len(got)+n]
+		}
+		if string(got) != sent {
+			t.Errorf("got %d bytes, %.20q", len(got), got)
+		}
+		if err := ours.Await(); !errors.Is(err, quiet.ErrSilent) {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -36,8 +36,9 @@ type Reader struct {
 	call func(fd uintptr) bool // try, bound once
 	n    int                   // result of call
 	err  error
-	// A read deadline is set for silence, and whether there were bytes since.
-	armed, heard bool
+	// A read deadline is set for silence, whether there were bytes since, and whether
+	// there were any that Await has not told the silence after.
+	armed, heard, stirred bool
 }
 
 // NewReader returns a reader of conn, or nil if that is not a plain socket.
@@ -75,22 +76,23 @@ func (r *Reader) Read() (int, error) {
 // while without a byte it fails with ErrSilent. The read deadline is its own.
 func (r *Reader) Await() (int, error) {
 	for {
-		n, err := r.read()
-		switch {
-		case r.armed && errors.Is(err, os.ErrDeadlineExceeded):
-			silent := !r.heard
-			if err := r.arm(!silent); err != nil {
+		if r.stirred && !r.armed {
+			if err := r.arm(true); err != nil {
 				return 0, err
 			}
-			if silent {
-				return 0, ErrSilent
-			}
-			continue
-		case err == nil && !r.armed:
-			err = r.arm(true)
 		}
-		r.heard = true
-		return n, err
+		n, err := r.read()
+		if !r.armed || !errors.Is(err, os.ErrDeadlineExceeded) {
+			r.heard = true
+			return n, err
+		}
+		r.stirred = r.heard
+		if err := r.arm(r.heard); err != nil {
+			return 0, err
+		}
+		if !r.stirred {
+			return 0, ErrSilent
+		}
 	}
 }
 
@@ -117,7 +119,7 @@ func (r *Reader) try(fd uintptr) bool {
 		n, err := syscall.Read(int(fd), r.room.Buffer())
 		switch {
 		case err == nil && n > 0:
-			r.n = n
+			r.n, r.stirred = n, true
 		case err == nil:
 			r.err = io.EOF
 		case errors.Is(err, syscall.EINTR):

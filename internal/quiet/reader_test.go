@@ -125,3 +125,19 @@ func TestOnlyPlainSocketsHaveAReader(t *testing.T) {
 		}
 	}
 }
+
+func TestSilenceIsToldAfterReadsOfBothKinds(t *testing.T) {
+	_, far, r, into := pair(t)
+	for _, read := range []func() (int, error){r.Await, r.Read, r.Await} {
+		if _, err := far.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := read(); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		into.Release()
+		if _, err := r.Await(); !errors.Is(err, quiet.ErrSilent) {
+			t.Fatal(err)
+		}
+	}
+}
