@@ -69,9 +69,9 @@ const small = 80
 func newContext(s *session, r *route, f *wire.Frame) *Context {
 	switch n := len(f.Body); {
 	case n > small && n <= longestLoan && r.request != nil:
-		ctx := &Context{}
-		ctx.begin(s, r, f, nil)
-		ctx.lend(f.Body)
+		l := takeLoan(n)
+		ctx := &Context{loan: l}
+		ctx.begin(s, r, f, l.memory[:copy(l.memory, f.Body):n])
 		return ctx
 	case n > small:
 		ctx := &Context{}
@@ -91,6 +91,9 @@ func (ctx *Context) begin(s *session, r *route, f *wire.Frame, body []byte) {
 	ctx.Client, ctx.session, ctx.route, ctx.method = s.client, s, r, r.method
 	ctx.seq, ctx.cmd, ctx.flags, ctx.body = f.Seq, f.Cmd, f.Flags, body
 	ctx.turn = s.turn.Load()
+	if r.request != nil && !ctx.inline {
+		ctx.lend()
+	}
 	if s.coding != nil {
 		s.coding.hand(ctx)
 	}
@@ -111,8 +114,8 @@ const aborted = math.MaxInt32 / 2
 func (ctx *Context) Method() string { return ctx.method }
 
 // Body is the body of the message as it arrived. It is not to be changed, and
-// in an Inline handler not to be kept. Of a message to a typed handler, nobody gets
-// it who first asks when the handler has returned and a request has its answer.
+// in an Inline handler not to be kept. Who first asks for that of a message to a typed
+// handler when the handler has returned, and a request was answered, gets nil.
 func (ctx *Context) Body() []byte {
 	if !ctx.hold() { // for good
 		return nil
@@ -135,7 +138,8 @@ func (ctx *Context) frame() []byte {
 // its topic, and of no meaning elsewhere.
 func (ctx *Context) Seq() uint64 { return ctx.seq }
 
-// Raw is the body with its kind. Writing it back is an exact echo.
+// Raw is the body with its kind, for as long as Body is the body. Writing it back is
+// an exact echo.
 func (ctx *Context) Raw() Raw { return Raw{Kind: ctx.Kind(), Data: ctx.Body()} }
 
 // IsRequest reports whether the peer waits for an answer.

@@ -40,7 +40,8 @@ type Limits struct {
 	// QueueFrames bounds the inbound queue of a connection: 4096 frames. When
 	// it is full the connection is not read.
 	QueueFrames int
-	// QueueBytes bounds the bodies in it: 4 MiB, in up to twice as much memory.
+	// QueueBytes bounds the bodies in it: 4 MiB, in up to twice as much memory
+	// and at least 256 bytes each.
 	QueueBytes int
 	// Streams is how many streams that the peer opened may be open on one
 	// connection: 256.

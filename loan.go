@@ -33,13 +33,21 @@ func takeLoan(n int) *loan {
 	return &loan{make([]byte, shortestLoan<<size)}
 }
 
-func (l *loan) giveBack() { loans[loanSize(len(l.memory))].Put(l) }
+func (l *loan) giveBack() {
+	if l != &own {
+		loans[loanSize(len(l.memory))].Put(l)
+	}
+}
 
-// lend gives a message that was begun the copy of its body.
-func (ctx *Context) lend(body []byte) {
-	ctx.loan = takeLoan(len(body))
-	n := copy(ctx.loan.memory, body)
-	ctx.body = ctx.loan.memory[:n:n]
+// own is the loan of a body that is nobody else's later: who is late is told so
+// whatever the length.
+var own loan
+
+// lend begins to count who may read the body of a message to a typed handler.
+func (ctx *Context) lend() {
+	if ctx.loan == nil {
+		ctx.loan = &own
+	}
 	ctx.holds.Store(1)
 	if ctx.IsRequest() {
 		ctx.holds.Store(2)

@@ -68,8 +68,9 @@ func TestNobodyReadsTheBodyOfAnother(t *testing.T) {
 	}
 }
 
-// TestWhoAsksForABodyTooLate: it is said, and not what is there by now.
+// TestWhoAsksForABodyTooLate: it is said, however long the body was.
 func TestWhoAsksForABodyTooLate(t *testing.T) {
+	const around = len(`{"text":""}`)
 	asked := make(chan *arpc.Context, 1)
 	far := arpc.NewHandler()
 	arpc.Route(far, "/typed", func(ctx *arpc.Context, n note) (note, error) {
@@ -77,23 +78,26 @@ func TestWhoAsksForABodyTooLate(t *testing.T) {
 		return n, nil
 	})
 	near, _ := arpctest.Transports[1].Connect(t, arpc.NewHandler(), far)
-	for _, send := range []func() error{
-		func() error { return near.Call("/typed", longNote(1), nil, arpctest.Wait) },
-		func() error { return near.Notify("/typed", longNote(1), arpctest.Wait) },
-	} {
-		if err := send(); err != nil {
-			t.Fatal(err)
-		}
-		ctx := arpctest.Receive(t, asked, "message")
-		arpctest.Eventually(t, "the end of the handler", func() bool { return ctx.Bind(new(note)) != nil })
-		if err := ctx.Bind(new(note)); arpc.CodeOf(err) != arpc.CodeFailedPrecondition {
-			t.Errorf("bound with %v", err)
-		}
-		if body := ctx.Body(); body != nil {
-			t.Errorf("a body of %d bytes", len(body))
-		}
-		if n := ctx.BodyLen(); n != len(`{"text":""}`)+301 {
-			t.Errorf("length %d", n)
+	for _, length := range []int{around, 80, 81, 256, 257, 64 << 10, 64<<10 + 1} {
+		body := note{strings.Repeat("x", length-around)}
+		for _, send := range []func() error{
+			func() error { return near.Call("/typed", body, nil, arpctest.Wait) },
+			func() error { return near.Notify("/typed", body, arpctest.Wait) },
+		} {
+			if err := send(); err != nil {
+				t.Fatal(err)
+			}
+			ctx := arpctest.Receive(t, asked, "message")
+			arpctest.Eventually(t, "the end of the handler", func() bool { return ctx.Bind(new(note)) != nil })
+			if err := ctx.Bind(new(note)); arpc.CodeOf(err) != arpc.CodeFailedPrecondition {
+				t.Errorf("%d bytes: bound with %v", length, err)
+			}
+			if body, raw := ctx.Body(), ctx.Raw(); body != nil || raw.Data != nil {
+				t.Errorf("%d bytes: a body of %d, raw of %d", length, len(body), len(raw.Data))
+			}
+			if n := ctx.BodyLen(); n != length {
+				t.Errorf("length %d, want %d", n, length)
+			}
 		}
 	}
 }
