@@ -175,9 +175,11 @@ export function openConn(
   };
 
   function end(code = CLOSE_NORMAL, reason?: ArpcError, isDeaf = false): void {
-    if (!isAlive) return;
     // Who broke the rules would break them again with the same frames.
-    if (conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT) engine.session?.quit("gap");
+    const isBroken = isAlive && conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT;
+    if (isBroken) engine.session?.quit("gap");
+    // A listener may have closed the client meanwhile.
+    if (!isAlive) return;
     isAlive = false;
     socket.onopen = socket.onmessage = socket.onclose = null;
     // A socket of `ws` that is closed while it dials throws an error nobody listens to.

@@ -148,8 +148,8 @@ export function createStream(
     consumed += length;
     const isDue = consumed > 0 && consumed >= window / 2;
     if (!isDue || stream.heardEnd || isOver || !conn?.knows("credit")) return;
-    const bytes = [0, 8, 16, 24].map((shift) => consumed >> shift);
-    transmit(CMD_CREDIT, 0, Uint8Array.from(bytes));
+    const bytes = Uint8Array.of(consumed, consumed >> 8, consumed >> 16, consumed >> 24);
+    transmit(CMD_CREDIT, 0, bytes);
     allowed += consumed;
     consumed = 0;
   };

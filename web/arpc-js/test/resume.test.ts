@@ -895,6 +895,33 @@ describe("the end of a session", () => {
     client.close();
   });
 
+  const text = { data: "text" };
+  const overrun = Array.from({ length: 200 }, () => notify("/n", "x".repeat(30_000)));
+  const faults: Array<[string, (socket: FakeSocket) => void]> = [
+    ["a bad frame", (socket) => socket.receiveRaw(new Uint8Array(16).fill(0xff))],
+    ["a text", ({ onmessage }) => (onmessage as (event: typeof text) => void)(text)],
+    ["an overrun", (socket) => socket.receive(...overrun)],
+  ];
+
+  it.each(faults)(
+    "by %s: a client that is closed when it hears of that stays closed",
+    (_, fault) => {
+      const { client, sockets, events, errors } = begin();
+      const states: string[] = [];
+      client.on("state", (state) => states.push(state));
+      client.on("lost", () => client.close());
+      client.handle("/n", () => new Promise<void>(() => {}));
+      fault(sockets.last);
+      expect(events).toEqual(["lost: gap"]);
+      expect(what(sockets.last).at(-1)).toBe("3 arpc.goaway");
+      expect(sockets.last.closedWith).toBeDefined();
+      expect(vi.getTimerCount()).toBe(0);
+      expect([client.state, ...states]).toEqual(["closed", "closed"]);
+      expect(sockets.all).toHaveLength(1);
+      expect(errors).not.toHaveBeenCalled();
+    },
+  );
+
   it("a notify for which there is no room ends it: it was counted", () => {
     const begun = begin();
     const { client, sockets, events } = begun;
