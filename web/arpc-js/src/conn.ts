@@ -117,7 +117,8 @@ export function openConn(
   greet: ConnOwner["greet"],
   lost: ConnOwner["lost"],
 ): Conn {
-  const { maxBody, maxQueueBytes, connectTimeout, pingInterval, pingTimeout } = engine.settings;
+  const { maxBody, maxQueueBytes, maxJournal, connectTimeout, pingInterval, pingTimeout } =
+    engine.settings;
   const decoder = frameDecoder(maxBody);
   const timer = createTimer();
   let isAlive = true;
@@ -342,7 +343,7 @@ export function openConn(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
-    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes)) {
+    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes) + maxJournal) {
       // What it has us send, it does not read; and a page cannot stop reading.
       end(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "answers are not read"));
     } else {

@@ -89,7 +89,10 @@ export interface ClientOptions {
   readonly maxBody?: number;
   /** Most calls and notifies that wait for a connection, or for the server to have fewer. @default 4_096 */
   readonly maxQueue?: number;
-  /** Most bytes of them, and in the socket. @default 16_777_216 */
+  /**
+   * Most bytes of them, and of what is in the socket. What the server provokes has as much room once
+   * more; over twice this and `maxBody`, and `maxJournal`, the connection ends. @default 16_777_216
+   */
   readonly maxQueueBytes?: number;
   /** How values become bodies. @default JSON */
   readonly codec?: Codec;
@@ -146,7 +149,7 @@ export type NotifyResult = "sent" | "queued" | "dropped";
 
 /** The options of a client with the defaults of what it was not given. */
 export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket" | "debug">> &
-  Pick<ClientOptions, "token">;
+  Pick<ClientOptions, "token"> & { readonly maxJournal: number };
 
 /** Puts the defaults in; an option that is undefined is one that was not given. */
 export function withDefaults(options: ClientOptions): Settings {
@@ -156,6 +159,7 @@ export function withDefaults(options: ClientOptions): Settings {
     maxBody: 1 << 20,
     maxQueue: 4096,
     maxQueueBytes: 16 << 20,
+    maxJournal: 1 << 20,
     codec: json,
     backoff: {},
     hello: "auto",

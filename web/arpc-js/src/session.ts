@@ -72,10 +72,11 @@ interface Line {
 export function addSession(
   engine: Engine,
   _client: object,
-  { session: mode = "memory", maxJournal = 1 << 20 }: SessionOptions,
+  { session: mode = "memory" }: SessionOptions,
 ): Part {
   if (mode === "none") return {};
   const { dispatch, emit, pipe: code } = engine;
+  const { maxJournal } = engine.settings;
   const expiry = createTimer();
   const idle = createTimer();
   const slot = mode === "tab" ? takeSlot(engine) : undefined;

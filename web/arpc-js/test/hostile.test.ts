@@ -132,11 +132,12 @@ describe("frames that mean nothing here", () => {
 });
 
 describe("a server that does not read", () => {
-  /** A client whose socket holds what it is given; both bounds together are 1,000 bytes. */
+  /** A client whose socket holds what it is given; the bounds together are 1,000 bytes. */
   function dial() {
     const sockets = fakeSockets();
     const { WebSocket } = sockets;
-    const client = connect("ws://fake/", { WebSocket, maxBody: 400, maxQueueBytes: 100 });
+    const bounds = { maxBody: 290, maxQueueBytes: 100, maxJournal: 220 };
+    const client = connect("ws://fake/", { WebSocket, ...bounds });
     const errors = vi.fn();
     client.on("error", errors);
     sockets.last.agree();
@@ -172,7 +173,7 @@ describe("a server that does not read", () => {
 
   it("keeps it while that is no more than we may send by ourselves", async () => {
     const { client, last } = dial();
-    const call = client.call("/m", "x".repeat(390)).catch(() => {});
+    const call = client.call("/m", "x".repeat(280)).catch(() => {});
     await null;
     last.bufferedAmount = 1000;
     last.receive(frame(4, "", 1n));

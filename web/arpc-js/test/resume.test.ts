@@ -778,6 +778,21 @@ describe("more than is kept", () => {
     client.close();
   });
 
+  it("a journal that is sent again is not taken for answers that are not read", () => {
+    const begun = begin({ maxBody: 400, maxQueueBytes: 50, maxJournal: 1000 });
+    notifies(begun.client, 0, 10);
+    const { socket, hello } = redial(begun);
+    socket.onsend = (sent) => {
+      socket.bufferedAmount += encodeFrame(sent).length;
+    };
+    answer(socket, hello, { resumed: true, received: 0 });
+    // And a confirm.
+    expect(socket.bufferedAmount).toBe(1000 + 16);
+    socket.receive(frame(4, "", 1n));
+    expect(begun.client.state).toBe("open");
+    begun.client.close();
+  });
+
   it.each([4, 16, -1, 5.5, "5", undefined, null])(
     "a server that says it has %s of 15 is not",
     async (received) => {
