@@ -85,7 +85,9 @@ export interface Conn extends Agreement {
   over: Set<bigint>;
   /** Whether a capability was agreed to. */
   knows(capability: Capability): boolean;
-  /** Bytes on their way that have not left yet. */
+  /** Bytes of the frames that coders are at work on, as they were before. */
+  coding: number;
+  /** Bytes on their way that have not left yet: in coders, the batch and the socket. */
   buffered(): number;
   /**
    * Sends an encoded frame, which becomes the connection's, now or on the next one of its session;
@@ -144,8 +146,9 @@ export function openConn(
     isReady: false,
     isReading: false,
     over: new Set(),
+    coding: 0,
     knows: (capability) => conn.agreedCaps.includes(capability),
-    buffered: () => socket.bufferedAmount + batched,
+    buffered: () => socket.bufferedAmount + batched + conn.coding,
     transmit(frame) {
       const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
       if (!isOpen && !engine.session?.keeps(conn, frame)) return false;

@@ -90,8 +90,9 @@ export interface ClientOptions {
   /** Most calls and notifies that wait for a connection, or for the server to have fewer. @default 4_096 */
   readonly maxQueue?: number;
   /**
-   * Most bytes of them, and of what is in the socket. What the server provokes has as much room once
-   * more; over twice this and `maxBody`, and `maxJournal`, the connection ends. @default 16_777_216
+   * Most bytes of them, and of what is in coders and in the socket. What the server provokes has
+   * more room: it loses the connection over twice this and `maxBody` together, and `maxJournal`.
+   * @default 16_777_216
    */
   readonly maxQueueBytes?: number;
   /** How values become bodies. @default JSON */
