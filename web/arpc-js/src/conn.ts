@@ -325,7 +325,8 @@ export function openConn(
       // The machine slept: what it missed is not the peer's doing.
       if (Date.now() - wake > TICK) conn.probe();
       if (performance.now() < due) watch();
-      else if (isDying) silent("peer silent");
+      // What it said may be among what waits to be read.
+      else if (isDying && !conn.isReading) silent("peer silent");
       else {
         if (!engine.unanswered) ping(pingTimeout);
         else due = performance.now() + pingInterval;
