@@ -165,8 +165,9 @@ export function openConn(
     probe() {
       // A base peer is left in peace while it owes something.
       if (!conn.isReady || !(conn.helloAnswer || !engine.unanswered)) return;
-      doubtedUntil = performance.now() + DOUBT;
-      ping(Math.min(PROBE_TIMEOUT, pingTimeout));
+      const patience = Math.min(PROBE_TIMEOUT, pingTimeout);
+      doubtedUntil = performance.now() + patience * DOUBT;
+      ping(patience);
       watch();
     },
     hangUp: end,

@@ -12,8 +12,8 @@ export const MAX_BATCH: number = 32 << 10;
 export const TICK = 5000;
 /** How long an answer to a ping may take that was sent because of a doubt, in ms. */
 export const PROBE_TIMEOUT = 5000;
-/** For how long after that ping what comes may have been under way before, in ms. */
-export const DOUBT = 1000;
+/** The part of that time in which what comes may have been under way before. */
+export const DOUBT = 0.2;
 /** For how long a connection that ends waits for what coders are still at, in ms. */
 export const LEAVE_TIMEOUT = 5000;
 /** Most characters of why a connection is closed: sockets take 123 bytes. */

@@ -162,6 +162,30 @@ describe("a connection that may be dead", () => {
     });
   });
 
+  it("of a client of less patience is kept if anything comes after a fifth of that", () => {
+    const it = page({ pingTimeout: 500 });
+    it.sockets.last.agree({ caps: [] });
+    it.window.dispatchEvent(new Event("online"));
+    vi.advanceTimersByTime(99);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(1);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(20_000);
+    expect(it.client.state).toBe("open");
+    it.client.close();
+  });
+
+  it("of a client of less patience is ended if what comes was under way before", () => {
+    const it = page({ pingTimeout: 500 });
+    it.sockets.last.agree({ caps: [] });
+    it.window.dispatchEvent(new Event("online"));
+    vi.advanceTimersByTime(99);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(401);
+    expect(it.client.detail.error?.message).toBe("peer silent");
+    it.client.close();
+  });
+
   it("a base peer that works on a call is not pinged", () => {
     const it = page({ hello: "never" });
     it.sockets.last.open();
