@@ -125,6 +125,8 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   const dial = async (): Promise<void> => {
     stop();
     setState("connecting");
+    // A listener may have closed the client.
+    if (engine.state !== "connecting") return;
     try {
       const token = ask && (await ask(timer));
       if (engine.state === "connecting") open(token);
