@@ -84,7 +84,7 @@ export const RETRY_DELAY = 1000;
 /** Holes in the pushes, with none delivered between them, after which the server is given up. */
 export const MAX_HOLES = 8;
 
-/** Most topics there may be when a server subscribes us to one more by itself. */
+/** Most topics there may be, our own too, when a server subscribes us to one more by itself. */
 export const MAX_TOPICS = 16_384;
 
 /** Most members that are kept: no server can fill a page. */
