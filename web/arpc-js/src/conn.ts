@@ -63,18 +63,6 @@ export interface Pipe {
   behind(earlier: Pipe | undefined, then: () => void): void;
 }
 
-/** What a connection needs of the link it belongs to. After its end it tells nothing more. */
-export interface ConnOwner {
-  /** What to say in hello, asked for when the socket is open; undefined where none is said. */
-  readonly say: (() => Hello) | undefined;
-  /** Whether a server that knows no hello will do. */
-  readonly mayFallBack: boolean;
-  /** Ready for use: hello is answered, or not said. */
-  greet(conn: Conn): void;
-  /** It ended by itself. @param isDeaf whether because hello was not answered. */
-  lost(reason: ArpcError, isDeaf: boolean): void;
-}
-
 /** One WebSocket, from dial to death, and what both its ends keep to. */
 export interface Conn extends Agreement {
   /** Whether hello was answered, or not said. */
@@ -109,15 +97,19 @@ export interface Conn extends Agreement {
 
 /**
  * Takes a socket that dials. The connection dies once and never reconnects: a late event of its
- * socket finds nobody.
+ * socket finds nobody, and after its end it tells nothing more.
+ * @param say what to say in hello, asked for when the socket is open; undefined where none is said.
+ * @param mayFallBack whether a server that knows no hello will do.
+ * @param greet told when it is ready for use: hello is answered, or not said.
+ * @param lost told that it ended by itself, and whether because hello was not answered (`isDeaf`).
  */
 export function openConn(
   socket: Socket,
   engine: Engine,
-  say: ConnOwner["say"],
+  say: (() => Hello) | undefined,
   mayFallBack: boolean,
-  greet: ConnOwner["greet"],
-  lost: ConnOwner["lost"],
+  greet: (conn: Conn) => void,
+  lost: (reason: ArpcError, isDeaf: boolean) => void,
 ): Conn {
   const { maxBody, maxQueueBytes, maxJournal, connectTimeout, pingInterval, pingTimeout } =
     engine.settings;

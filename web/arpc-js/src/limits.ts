@@ -1,6 +1,6 @@
 /**
- * The bounds of a client. They stand here alone, without an import, because a bundler puts the number
- * where it is used only then.
+ * The bounds of a client. They stand here alone, without an import, because a bundler puts the
+ * number where it is used only then.
  */
 
 /** Frames, or ms, of work in one turn; then other tasks of the page get theirs. */
@@ -23,7 +23,10 @@ export const MAX_REASON = 40;
 export const BASE_MEMORY = 600_000;
 /** The part of a token's life after which the next one is shown. */
 export const RENEWAL = 0.75;
-/** Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all the time. */
+/**
+ * Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all
+ * the time.
+ */
 export const MIN_REFRESH = 1000;
 
 /** Most requests of the peer that are worked on at once. */

@@ -59,8 +59,8 @@ export interface ClientEvents {
 
 /**
  * Why a session was lost: its time was over (`expired`), the server does not know it (`unknown`: it
- * restarted, or had too many), more was under way than was kept, or a frame broke the rules (`gap`),
- * or the token is now somebody else's (`identity`).
+ * restarted, or had too many), more was under way than was kept, or the server broke a rule, by a bad
+ * frame or by more than there is room for (`gap`), or the token is now somebody else's (`identity`).
  */
 export type LossReason = "expired" | "unknown" | "gap" | "identity";
 
