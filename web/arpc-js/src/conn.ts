@@ -100,7 +100,7 @@ export interface Conn extends Agreement {
  * socket finds nobody, and after its end it tells nothing more.
  * @param say what to say in hello, asked for when the socket is open; undefined where none is said.
  * @param mayFallBack whether a server that knows no hello will do.
- * @param greet told when it is ready for use: hello is answered, or not said.
+ * @param greet told when it is ready for use: hello is answered, or not said. Never rejects.
  * @param lost told that it ended by itself, and whether because hello was not answered (`isDeaf`).
  */
 export function openConn(
@@ -108,11 +108,11 @@ export function openConn(
   engine: Engine,
   say: (() => Hello) | undefined,
   mayFallBack: boolean,
-  greet: (conn: Conn) => void,
+  greet: (conn: Conn) => Promise<void>,
   lost: (reason: ArpcError, isDeaf: boolean) => void,
 ): Conn {
-  const { maxBody, maxQueueBytes, maxJournal, connectTimeout, pingInterval, pingTimeout } =
-    engine.settings;
+  const { settings } = engine;
+  const { maxBody } = settings;
   const decoder = frameDecoder(maxBody);
   const timer = createTimer();
   let isAlive = true;
@@ -156,8 +156,8 @@ export function openConn(
     },
     probe() {
       // A base peer is left in peace while it owes something.
-      if (!conn.isReady || !(conn.helloAnswer || !engine.unanswered)) return;
-      const patience = Math.min(PROBE_TIMEOUT, pingTimeout);
+      if (!conn.isReady || (engine.unanswered && !conn.helloAnswer)) return;
+      const patience = Math.min(PROBE_TIMEOUT, settings.pingTimeout);
       doubtedUntil = performance.now() + patience * DOUBT;
       ping(patience);
       watch();
@@ -272,7 +272,7 @@ export function openConn(
     conn.isReady = true;
     heard();
     watch();
-    greet(conn);
+    void greet(conn);
   };
   /** Hello was answered, or was not in time. */
   const greeted = (frame?: Frame): void => {
@@ -304,7 +304,10 @@ export function openConn(
     if (now < doubtedUntil && !isSure) return;
     const { helloAnswer } = conn;
     isDying = !!helloAnswer;
-    due = now + (helloAnswer ? positive(helloAnswer["ping"], 25_000) + pingTimeout : pingInterval);
+    const patience = helloAnswer
+      ? positive(helloAnswer["ping"], 25_000) + settings.pingTimeout
+      : settings.pingInterval;
+    due = now + patience;
   };
   /**
    * Ends a connection whose peer is dead: pinged, and silent. A base peer is pinged when it was
@@ -317,14 +320,16 @@ export function openConn(
     timer(wait, () => {
       // The machine slept: what it missed is not the peer's doing.
       if (Date.now() - wake > TICK) conn.probe();
-      if (performance.now() < due) watch();
-      // What it said may be among what waits to be read.
-      else if (isDying && !conn.isReading) silent("peer silent");
-      else {
-        if (!engine.unanswered) ping(pingTimeout);
-        else due = performance.now() + pingInterval;
-        watch();
+      if (performance.now() >= due) {
+        // What it said may be among what waits to be read.
+        if (isDying && !conn.isReading) {
+          silent("peer silent");
+          return;
+        }
+        if (engine.unanswered) heard(true);
+        else ping(settings.pingTimeout);
       }
+      watch();
     });
   };
 
@@ -340,7 +345,7 @@ export function openConn(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
-    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes) + maxJournal) {
+    } else if (conn.buffered() > 2 * (maxBody + settings.maxQueueBytes) + settings.maxJournal) {
       // What it has us send, it does not read; and a page cannot stop reading.
       end(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "answers are not read"));
     } else {
@@ -359,7 +364,7 @@ export function openConn(
     // What arrived before the close is still worked off, in its turns.
     if (!conn.isReading) drain();
   };
-  timer(connectTimeout, () => silent("no connection in time"));
+  timer(settings.connectTimeout, () => silent("no connection in time"));
   return conn;
 }
 

@@ -76,7 +76,6 @@ export function addSession(
 ): Part {
   if (mode === "none") return {};
   const { dispatch, emit, pipe: code } = engine;
-  const { maxJournal } = engine.settings;
   const expiry = createTimer();
   const idle = createTimer();
   const slot = mode === "tab" ? takeSlot(engine) : undefined;
@@ -138,7 +137,7 @@ export function addSession(
     engine.pipe = (conn, send, take) => {
       const ours: Line["send"] = (frame, plain) => {
         if (held && has(conn) && isCounted(plain[5], plain[6])) {
-          keep(held, frame, maxJournal);
+          keep(held, frame, engine.settings.maxJournal);
         }
         send(frame, plain);
       };
@@ -179,7 +178,8 @@ export function addSession(
       // What can wait for a connection does, and nobody need think that it left.
       if (!held || !has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
       const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
-      if (mayWait && held.tail - held.head + frame.length > maxJournal) return false;
+      if (mayWait && held.tail - held.head + frame.length > engine.settings.maxJournal)
+        return false;
       return isCounted(cmd, flag);
     },
     survives() {

@@ -105,7 +105,7 @@ export function createStream(
   { as }: StreamOptions,
 ): MessageStream {
   const { toPayload, fromBody } = engine;
-  const { window, maxQueueBytes } = engine.settings;
+  const { window } = engine.settings;
   const timer = createTimer();
   let conn: Conn | undefined;
   let unread: Message[] = [];
@@ -211,7 +211,7 @@ export function createStream(
     }
     if (length > 0 && credit <= 0 && conn.knows("credit")) return false;
     // A later connection of the session may have taken the place of ours.
-    if ((engine.conn?.buffered() ?? 0) <= maxQueueBytes) return true;
+    if ((engine.conn?.buffered() ?? 0) <= engine.settings.maxQueueBytes) return true;
     timer(DRAIN_INTERVAL, wake);
     return false;
   };
