@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 // also one of the public API or of the protocol's JSON must not be here.
 const internal = `
   abandon agreed agreedCaps answered apply ask asked attach awayFor badFrame begin behind bits
-  bound buffered busy bytes changed closed conn cursor deadline deliver dial disconnected dispatch
+  bound buffered busy bytes changed closed coding conn cursor deadline deliver dial disconnected dispatch
   drained emit emitter ended expire finish flush forget frame fromBody giveUp grant greet hangUp
   heardEnd helloAnswer hurry inward isBound isHeld isReading isReady isUnasked jobs joined journal
   head held keeps knows lastSeq leave leaveIfDone leaving left lose lost maxBytes maxCalls mayFallBack memory

@@ -129,11 +129,11 @@ export function createCalls(engine: Engine): Calls {
   };
   /** Sends now, or as soon as it can be; false when it would be too much, or in vain. */
   const send = (outgoing: Outgoing): boolean => {
-    const { maxQueue, maxQueueBytes } = settings;
     const { length } = outgoing.bytes;
-    if (refusal(engine) || (ready(engine)?.buffered() ?? 0) > maxQueueBytes) return false;
+    if (refusal(engine) || (ready(engine)?.buffered() ?? 0) > settings.maxQueueBytes) return false;
     if (transmit(outgoing)) return true;
-    if (waiting.size >= maxQueue || waitingBytes + length > maxQueueBytes) return false;
+    if (waiting.size >= settings.maxQueue || waitingBytes + length > settings.maxQueueBytes)
+      return false;
     waiting.add(outgoing);
     waitingBytes += length;
     return true;

@@ -84,7 +84,11 @@ function createPipe(
       const active = coders.filter((coder) => coder.always || isAgreed(coder));
       const coded = (): Coded => through(frame, active, (bytes, coder) => coder.encode(bytes));
       // A coder may give a view, and a message fills its buffer.
-      out.put(coded, (bytes) => send(bytes.slice(), frame));
+      conn.coding += frame.length;
+      out.put(coded, (bytes) => {
+        conn.coding -= frame.length;
+        send(bytes.slice(), frame);
+      });
     },
     inward(frame) {
       const { cmd, coders: bits = 0, body } = frame;

@@ -63,18 +63,6 @@ export interface Pipe {
   behind(earlier: Pipe | undefined, then: () => void): void;
 }
 
-/** What a connection needs of the link it belongs to. After its end it tells nothing more. */
-export interface ConnOwner {
-  /** What to say in hello, asked for when the socket is open; undefined where none is said. */
-  readonly say: (() => Hello) | undefined;
-  /** Whether a server that knows no hello will do. */
-  readonly mayFallBack: boolean;
-  /** Ready for use: hello is answered, or not said. */
-  greet(conn: Conn): void;
-  /** It ended by itself. @param isDeaf whether because hello was not answered. */
-  lost(reason: ArpcError, isDeaf: boolean): void;
-}
-
 /** One WebSocket, from dial to death, and what both its ends keep to. */
 export interface Conn extends Agreement {
   /** Whether hello was answered, or not said. */
@@ -85,7 +73,9 @@ export interface Conn extends Agreement {
   over: Set<bigint>;
   /** Whether a capability was agreed to. */
   knows(capability: Capability): boolean;
-  /** Bytes on their way that have not left yet. */
+  /** Bytes of the frames that coders are at work on, as they were before. */
+  coding: number;
+  /** Bytes on their way that have not left yet: in coders, the batch and the socket. */
   buffered(): number;
   /**
    * Sends an encoded frame, which becomes the connection's, now or on the next one of its session;
@@ -107,17 +97,22 @@ export interface Conn extends Agreement {
 
 /**
  * Takes a socket that dials. The connection dies once and never reconnects: a late event of its
- * socket finds nobody.
+ * socket finds nobody, and after its end it tells nothing more.
+ * @param say what to say in hello, asked for when the socket is open; undefined where none is said.
+ * @param mayFallBack whether a server that knows no hello will do.
+ * @param greet told when it is ready for use: hello is answered, or not said. Never rejects.
+ * @param lost told that it ended by itself, and whether because hello was not answered (`isDeaf`).
  */
 export function openConn(
   socket: Socket,
   engine: Engine,
-  say: ConnOwner["say"],
+  say: (() => Hello) | undefined,
   mayFallBack: boolean,
-  greet: ConnOwner["greet"],
-  lost: ConnOwner["lost"],
+  greet: (conn: Conn) => Promise<void>,
+  lost: (reason: ArpcError, isDeaf: boolean) => void,
 ): Conn {
-  const { maxBody, maxQueueBytes, connectTimeout, pingInterval, pingTimeout } = engine.settings;
+  const { settings } = engine;
+  const { maxBody } = settings;
   const decoder = frameDecoder(maxBody);
   const timer = createTimer();
   let isAlive = true;
@@ -143,8 +138,9 @@ export function openConn(
     isReady: false,
     isReading: false,
     over: new Set(),
+    coding: 0,
     knows: (capability) => conn.agreedCaps.includes(capability),
-    buffered: () => socket.bufferedAmount + batched,
+    buffered: () => socket.bufferedAmount + batched + conn.coding,
     transmit(frame) {
       const isOpen = isAlive && socket.readyState === SOCKET_OPEN;
       if (!isOpen && !engine.session?.keeps(conn, frame)) return false;
@@ -160,9 +156,10 @@ export function openConn(
     },
     probe() {
       // A base peer is left in peace while it owes something.
-      if (!conn.isReady || !(conn.helloAnswer || !engine.unanswered)) return;
-      doubtedUntil = performance.now() + DOUBT;
-      ping(Math.min(PROBE_TIMEOUT, pingTimeout));
+      if (!conn.isReady || (engine.unanswered && !conn.helloAnswer)) return;
+      const patience = Math.min(PROBE_TIMEOUT, settings.pingTimeout);
+      doubtedUntil = performance.now() + patience * DOUBT;
+      ping(patience);
       watch();
     },
     hangUp: end,
@@ -175,9 +172,11 @@ export function openConn(
   };
 
   function end(code = CLOSE_NORMAL, reason?: ArpcError, isDeaf = false): void {
-    if (!isAlive) return;
     // Who broke the rules would break them again with the same frames.
-    if (conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT) engine.session?.quit("gap");
+    const isBroken = isAlive && conn.isReady && code > CLOSE_NORMAL && code < CLOSE_SILENT;
+    if (isBroken) engine.session?.quit("gap");
+    // A listener may have closed the client meanwhile.
+    if (!isAlive) return;
     isAlive = false;
     socket.onopen = socket.onmessage = socket.onclose = null;
     // A socket of `ws` that is closed while it dials throws an error nobody listens to.
@@ -273,7 +272,7 @@ export function openConn(
     conn.isReady = true;
     heard();
     watch();
-    greet(conn);
+    void greet(conn);
   };
   /** Hello was answered, or was not in time. */
   const greeted = (frame?: Frame): void => {
@@ -305,7 +304,10 @@ export function openConn(
     if (now < doubtedUntil && !isSure) return;
     const { helloAnswer } = conn;
     isDying = !!helloAnswer;
-    due = now + (helloAnswer ? positive(helloAnswer["ping"], 25_000) + pingTimeout : pingInterval);
+    const patience = helloAnswer
+      ? positive(helloAnswer["ping"], 25_000) + settings.pingTimeout
+      : settings.pingInterval;
+    due = now + patience;
   };
   /**
    * Ends a connection whose peer is dead: pinged, and silent. A base peer is pinged when it was
@@ -318,13 +320,16 @@ export function openConn(
     timer(wait, () => {
       // The machine slept: what it missed is not the peer's doing.
       if (Date.now() - wake > TICK) conn.probe();
-      if (performance.now() < due) watch();
-      else if (isDying) silent("peer silent");
-      else {
-        if (!engine.unanswered) ping(pingTimeout);
-        else due = performance.now() + pingInterval;
-        watch();
+      if (performance.now() >= due) {
+        // What it said may be among what waits to be read.
+        if (isDying && !conn.isReading) {
+          silent("peer silent");
+          return;
+        }
+        if (engine.unanswered) heard(true);
+        else ping(settings.pingTimeout);
       }
+      watch();
     });
   };
 
@@ -340,7 +345,7 @@ export function openConn(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (typeof data === "string") {
       end(CLOSE_TEXT, new ArpcError("internal", "bad frame: text"));
-    } else if (conn.buffered() > 2 * (maxBody + maxQueueBytes)) {
+    } else if (conn.buffered() > 2 * (maxBody + settings.maxQueueBytes) + settings.maxJournal) {
       // What it has us send, it does not read; and a page cannot stop reading.
       end(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "answers are not read"));
     } else {
@@ -359,7 +364,7 @@ export function openConn(
     // What arrived before the close is still worked off, in its turns.
     if (!conn.isReading) drain();
   };
-  timer(connectTimeout, () => silent("no connection in time"));
+  timer(settings.connectTimeout, () => silent("no connection in time"));
   return conn;
 }
 

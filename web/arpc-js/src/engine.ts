@@ -37,7 +37,10 @@ export interface Engine {
   hurry(): void;
   /** Lets the connection go and dials no more, until it is told to hurry. */
   rest(): void;
-  /** Leaves the connection for the next one, which is dialed `delay` ms later. */
+  /**
+   * Leaves the connection for the next one when the work on it is done, or after `until` ms. The
+   * next one is dialed `delay` ms later at least, and as the backoff has it.
+   */
   leave(delay: number, until: number): void;
   /** Closes a connection that is left, if the work on it is done and all that arrived was read. */
   leaveIfDone(): void;

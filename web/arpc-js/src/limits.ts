@@ -1,6 +1,6 @@
 /**
- * The bounds of a client. They stand here alone, without an import, because a bundler puts the number
- * where it is used only then.
+ * The bounds of a client. They stand here alone, without an import, because a bundler puts the
+ * number where it is used only then.
  */
 
 /** Frames, or ms, of work in one turn; then other tasks of the page get theirs. */
@@ -12,8 +12,8 @@ export const MAX_BATCH: number = 32 << 10;
 export const TICK = 5000;
 /** How long an answer to a ping may take that was sent because of a doubt, in ms. */
 export const PROBE_TIMEOUT = 5000;
-/** For how long after that ping what comes may have been under way before, in ms. */
-export const DOUBT = 1000;
+/** The part of that time in which what comes may have been under way before. */
+export const DOUBT = 0.2;
 /** For how long a connection that ends waits for what coders are still at, in ms. */
 export const LEAVE_TIMEOUT = 5000;
 /** Most characters of why a connection is closed: sockets take 123 bytes. */
@@ -23,7 +23,10 @@ export const MAX_REASON = 40;
 export const BASE_MEMORY = 600_000;
 /** The part of a token's life after which the next one is shown. */
 export const RENEWAL = 0.75;
-/** Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all the time. */
+/**
+ * Least time until the next one is shown, in ms: a server whose tokens live shortly is not asked all
+ * the time.
+ */
 export const MIN_REFRESH = 1000;
 
 /** Most requests of the peer that are worked on at once. */
@@ -84,7 +87,7 @@ export const RETRY_DELAY = 1000;
 /** Holes in the pushes, with none delivered between them, after which the server is given up. */
 export const MAX_HOLES = 8;
 
-/** Most topics there may be when a server subscribes us to one more by itself. */
+/** Most topics there may be, our own too, when a server subscribes us to one more by itself. */
 export const MAX_TOPICS = 16_384;
 
 /** Most members that are kept: no server can fill a page. */

@@ -22,7 +22,7 @@ export interface Link {
 /** Makes the link of a client, which does not dial yet. */
 export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   const { url, settings, parts, report } = engine;
-  const { token, hello: mode } = settings;
+  const { token } = settings;
   const nextWait = createBackoff(settings.backoff);
   const ask = token === undefined ? undefined : askOnce(token, settings.connectTimeout);
   // Of the wait between dials, and of the server's patience with one that leaves.
@@ -35,9 +35,12 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   // Whether hello was ever answered: a server that did is only slow when it does not.
   let wasAnswered = false;
 
+  /** Leaves no timer and no connection. */
   const stop = (): void => {
     timer();
     renewal();
+    engine.conn?.hangUp();
+    engine.conn = engine.awayFor = undefined;
   };
   /** The only place the state changes. */
   const setState = (state: ClientState, detail: StateDetail = {}): void => {
@@ -49,15 +52,20 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
     engine.changed();
   };
   const say = (token: string | undefined): Hello => {
-    const codec = settings.codec.name;
-    const said = { caps: [...CAPABILITIES], coders: [], codec, token, window: 0 };
+    const said = {
+      caps: [...CAPABILITIES],
+      coders: [],
+      codec: settings.codec.name,
+      token,
+      window: 0,
+    };
     for (const part of parts) part.say?.(said);
     return said;
   };
 
   const open = (token: string | undefined): void => {
-    const mayFallBack = mode === "auto" && !token && !engine.session?.isHeld();
-    const isSaid = mode !== "never" && !(mayFallBack && performance.now() < baseUntil);
+    const mayFallBack = settings.hello === "auto" && !token && !engine.session?.isHeld();
+    const isSaid = settings.hello !== "never" && !(mayFallBack && performance.now() < baseUntil);
     engine.conn = openConn(
       new Socket(url),
       engine,
@@ -90,7 +98,6 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
     const uptime = openedAt && performance.now() - openedAt;
     const delay = wait ?? Math.ceil(Math.max(engine.awayFor ?? 0, nextWait(uptime)));
     stop();
-    engine.conn = engine.awayFor = undefined;
     timer(delay, dial);
     setState("waiting", { error, delay });
     // The others are the network's doing, and the state event tells those. A listener may have
@@ -99,7 +106,6 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   };
   const leave = (delay?: number, why = "the server left"): void => {
     if (delay === undefined) engine.session?.quit();
-    engine.conn?.hangUp();
     lost(new ArpcError("unavailable", why), delay);
   };
 
@@ -125,6 +131,8 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
   const dial = async (): Promise<void> => {
     stop();
     setState("connecting");
+    // A listener may have closed the client.
+    if (engine.state !== "connecting") return;
     try {
       const token = ask && (await ask(timer));
       if (engine.state === "connecting") open(token);
@@ -155,8 +163,6 @@ export function createLink(engine: Engine, Socket: SocketConstructor): Link {
     dial,
     close() {
       stop();
-      engine.conn?.hangUp();
-      engine.conn = engine.awayFor = undefined;
       setState("closed");
     },
   };

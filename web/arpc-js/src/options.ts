@@ -59,8 +59,8 @@ export interface ClientEvents {
 
 /**
  * Why a session was lost: its time was over (`expired`), the server does not know it (`unknown`: it
- * restarted, or had too many), more was under way than was kept, or a frame broke the rules (`gap`),
- * or the token is now somebody else's (`identity`).
+ * restarted, or had too many), more was under way than was kept, or the server broke a rule, by a bad
+ * frame or by more than there is room for (`gap`), or the token is now somebody else's (`identity`).
  */
 export type LossReason = "expired" | "unknown" | "gap" | "identity";
 
@@ -89,7 +89,11 @@ export interface ClientOptions {
   readonly maxBody?: number;
   /** Most calls and notifies that wait for a connection, or for the server to have fewer. @default 4_096 */
   readonly maxQueue?: number;
-  /** Most bytes of them, and in the socket. @default 16_777_216 */
+  /**
+   * Most bytes of them, and of what is in coders and in the socket. What the server provokes has
+   * more room: it loses the connection over twice this and `maxBody` together, and `maxJournal`.
+   * @default 16_777_216
+   */
   readonly maxQueueBytes?: number;
   /** How values become bodies. @default JSON */
   readonly codec?: Codec;
@@ -146,7 +150,7 @@ export type NotifyResult = "sent" | "queued" | "dropped";
 
 /** The options of a client with the defaults of what it was not given. */
 export type Settings = Required<Omit<ClientOptions, "token" | "WebSocket" | "debug">> &
-  Pick<ClientOptions, "token">;
+  Pick<ClientOptions, "token"> & { readonly maxJournal: number };
 
 /** Puts the defaults in; an option that is undefined is one that was not given. */
 export function withDefaults(options: ClientOptions): Settings {
@@ -156,6 +160,7 @@ export function withDefaults(options: ClientOptions): Settings {
     maxBody: 1 << 20,
     maxQueue: 4096,
     maxQueueBytes: 16 << 20,
+    maxJournal: 1 << 20,
     codec: json,
     backoff: {},
     hello: "auto",

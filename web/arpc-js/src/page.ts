@@ -6,7 +6,7 @@ import type { Engine, Part } from "./engine.ts";
 type Page = Partial<EventTarget> & { readonly document?: Document };
 
 /**
- * Wakes a client when the network came, went or changed, and when the page is seen or thawed: a
+ * Wakes a client when the network came or went, and when the page is shown, seen or thawed: a
  * connection may be dead without a sign, and the timers of a hidden page are late. A page that goes
  * into the back-forward cache must hold no connection; one that goes for good needs no session.
  */

@@ -25,6 +25,7 @@ import {
   encodeWithOptions,
 } from "./publication.ts";
 import type { SessionOptions } from "./session.ts";
+import { CLOSE_OVERRUN } from "./socket.ts";
 import type { StreamingClient } from "./streaming.ts";
 import { checked } from "./structured.ts";
 import type { Delivery, MessageHandler, SubscribeOptions, Subscription } from "./subscription.ts";
@@ -152,19 +153,20 @@ export function addTopics(engine: Engine, client: object, { password }: ConnectO
     return { topic, epoch: "", offset: Number(seq), time, decode };
   };
   const event = (body: Members): void => {
-    const { topic: name, event } = body;
-    const topic = topics.get(name as string);
-    if (event !== "subscribed") {
+    const name = String(body["topic"]);
+    const topic = topics.get(name);
+    if (body["event"] !== "subscribed") {
       topic?.event(body);
       return;
     }
-    encodeTopic(String(name));
-    const joined = topic ?? topicOf(String(name));
+    encodeTopic(name);
+    const joined = topicOf(name);
     if (!joined.joined(body)) return;
-    emit("subscribed", joined.name);
+    emit("subscribed", name);
     // Whom nobody subscribed is left.
     void joined.sync();
-    if (topics.size > MAX_TOPICS) engine.conn?.badFrame(new Error("too many topics"));
+    if (topic || topics.size <= MAX_TOPICS) return;
+    engine.conn?.hangUp(CLOSE_OVERRUN, new ArpcError("resource_exhausted", "too many topics"));
   };
 
   const added: Omit<PubSubClient, keyof Client | keyof StreamingClient | keyof CodingClient> = {

@@ -72,7 +72,7 @@ interface Line {
 export function addSession(
   engine: Engine,
   _client: object,
-  { session: mode = "memory", maxJournal = 1 << 20 }: SessionOptions,
+  { session: mode = "memory" }: SessionOptions,
 ): Part {
   if (mode === "none") return {};
   const { dispatch, emit, pipe: code } = engine;
@@ -137,7 +137,7 @@ export function addSession(
     engine.pipe = (conn, send, take) => {
       const ours: Line["send"] = (frame, plain) => {
         if (held && has(conn) && isCounted(plain[5], plain[6])) {
-          keep(held, frame, maxJournal);
+          keep(held, frame, engine.settings.maxJournal);
         }
         send(frame, plain);
       };
@@ -178,7 +178,8 @@ export function addSession(
       // What can wait for a connection does, and nobody need think that it left.
       if (!held || !has(conn) || cmd === CMD_REQUEST || cmd === CMD_NOTIFY) return false;
       const mayWait = isPaused && (cmd & ~STREAM_OPENER) === CMD_STREAM;
-      if (mayWait && held.tail - held.head + frame.length > maxJournal) return false;
+      if (mayWait && held.tail - held.head + frame.length > engine.settings.maxJournal)
+        return false;
       return isCounted(cmd, flag);
     },
     survives() {

@@ -105,7 +105,7 @@ export function createStream(
   { as }: StreamOptions,
 ): MessageStream {
   const { toPayload, fromBody } = engine;
-  const { window, maxQueueBytes } = engine.settings;
+  const { window } = engine.settings;
   const timer = createTimer();
   let conn: Conn | undefined;
   let unread: Message[] = [];
@@ -148,8 +148,8 @@ export function createStream(
     consumed += length;
     const isDue = consumed > 0 && consumed >= window / 2;
     if (!isDue || stream.heardEnd || isOver || !conn?.knows("credit")) return;
-    const bytes = [0, 8, 16, 24].map((shift) => consumed >> shift);
-    transmit(CMD_CREDIT, 0, Uint8Array.from(bytes));
+    const bytes = Uint8Array.of(consumed, consumed >> 8, consumed >> 16, consumed >> 24);
+    transmit(CMD_CREDIT, 0, bytes);
     allowed += consumed;
     consumed = 0;
   };
@@ -211,7 +211,7 @@ export function createStream(
     }
     if (length > 0 && credit <= 0 && conn.knows("credit")) return false;
     // A later connection of the session may have taken the place of ours.
-    if ((engine.conn?.buffered() ?? 0) <= maxQueueBytes) return true;
+    if ((engine.conn?.buffered() ?? 0) <= engine.settings.maxQueueBytes) return true;
     timer(DRAIN_INTERVAL, wake);
     return false;
   };

@@ -101,7 +101,7 @@ export type FrameReason =
 
 /** Bytes that are no frame: the only error this file throws. */
 export class FrameError extends Error {
-  readonly reason: FrameReason;
+  declare readonly reason: FrameReason;
 
   constructor(reason: FrameReason) {
     super(`bad frame: ${reason}`);

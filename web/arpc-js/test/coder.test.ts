@@ -154,6 +154,24 @@ it("what coders find in a frame is told with it to who handles it", async () => 
   expect(heard).toEqual([{ tag: 0, trace: parent }, "traced", parent, {}, "plain", undefined]);
 });
 
+it("what coders are at work on counts against the bound of what may wait in the socket", async () => {
+  const server = await startRawServer();
+  const client = open(server, { maxQueueBytes: 1000 });
+  const finish: Array<() => void> = [];
+  const encode: Coder["encode"] = (frame) =>
+    new Promise((resolve) => finish.push(() => resolve(xor.encode(frame))));
+  client.useCoder({ ...xor, encode });
+  const opened = becomes(client, "open");
+  const peer = await server.peer();
+  await greet(peer, ["xor"]);
+  await opened;
+  const send = (): string => client.notify("/n", "x".repeat(600));
+  expect([send(), send(), send()]).toEqual(["sent", "sent", "dropped"]);
+  for (const each of finish) each();
+  // What is coded makes room, as far as the socket has it away.
+  await until(() => send() === "sent");
+});
+
 it("a coder the server does not list is not used", async () => {
   const server = await startRawServer();
   const client = open(server);

@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from "vitest";
 import { ArpcError, connect } from "../src/index.ts";
-import { encodeFrame, encodeText } from "../src/wire.ts";
+import { encodeFrame, type Frame } from "../src/wire.ts";
 import { fakeSockets, until } from "./helpers/fake-socket.ts";
 import {
   agrees,
@@ -14,6 +14,7 @@ import {
   request,
   silent,
   startServer,
+  structuredFailure,
   textOf,
 } from "./helpers/server.ts";
 
@@ -132,11 +133,12 @@ describe("frames that mean nothing here", () => {
 });
 
 describe("a server that does not read", () => {
-  /** A client whose socket holds what it is given; both bounds together are 1,000 bytes. */
+  /** A client whose socket holds what it is given; the bounds together are 1,000 bytes. */
   function dial() {
     const sockets = fakeSockets();
     const { WebSocket } = sockets;
-    const client = connect("ws://fake/", { WebSocket, maxBody: 400, maxQueueBytes: 100 });
+    const bounds = { maxBody: 290, maxQueueBytes: 100, maxJournal: 220 };
+    const client = connect("ws://fake/", { WebSocket, ...bounds });
     const errors = vi.fn();
     client.on("error", errors);
     sockets.last.agree();
@@ -172,7 +174,7 @@ describe("a server that does not read", () => {
 
   it("keeps it while that is no more than we may send by ourselves", async () => {
     const { client, last } = dial();
-    const call = client.call("/m", "x".repeat(390)).catch(() => {});
+    const call = client.call("/m", "x".repeat(280)).catch(() => {});
     await null;
     last.bufferedAmount = 1000;
     last.receive(frame(4, "", 1n));
@@ -181,6 +183,12 @@ describe("a server that does not read", () => {
     await call;
   });
 });
+
+/** The server subscribed the client to a topic. */
+function subscribed(topic: string): Frame {
+  const event = { topic, event: "subscribed", epoch: "e", offset: 0 };
+  return notify("arpc.topic", JSON.stringify(event), 0x38);
+}
 
 it("a server that subscribes the client to everything loses the connection", async () => {
   const sockets = fakeSockets();
@@ -191,15 +199,33 @@ it("a server that subscribes the client to everything loses the connection", asy
   const { last } = sockets;
   last.agree({ caps: ["topics"] });
   last.onsend = () => {};
-  const events = Array.from({ length: 20_000 }, (_, i) => ({
-    ...notify("arpc.topic", "", 0x38),
-    body: encodeText(
-      JSON.stringify({ topic: `t${i}`, event: "subscribed", epoch: "e", offset: 0 }),
-    ),
-  }));
-  last.receive(...events);
+  last.receive(...Array.from({ length: 20_000 }, (_, i) => subscribed(`t${i}`)));
   await vi.waitUntil(() => last.closedWith, 30_000);
-  expect(last.closedWith).toEqual({ code: 4002, reason: "too many topics" });
+  expect(last.closedWith).toEqual({ code: 4008, reason: "too many topics" });
   expect(told).toHaveBeenCalledTimes(16_384);
+  client.close();
+});
+
+it("however many topics are the client's own, the server may subscribe it to one of those", async () => {
+  const sockets = fakeSockets();
+  const client = connect("ws://fake/", { WebSocket: sockets.WebSocket });
+  const told = vi.fn();
+  client.on("subscribed", told);
+  client.on("error", () => {});
+  const { last } = sockets;
+  last.agree({ caps: ["topics"] });
+  client.subscribe("mine");
+  const busy = { code: "unavailable", message: "try again" };
+  last.receive(structuredFailure(last.sent[0]!, busy));
+  last.onsend = () => {};
+  for (let i = 0; i < 16_384; i++) client.subscribe(`t${i}`);
+  await new Promise((resolve) => setImmediate(resolve));
+  last.receive(subscribed("mine"));
+  expect(told).toHaveBeenCalledExactlyOnceWith("mine");
+  expect(last.closedWith).toBeUndefined();
+  // One more than its own is too many.
+  last.receive(subscribed("theirs"));
+  await vi.waitUntil(() => last.closedWith, 30_000);
+  expect(last.closedWith).toEqual({ code: 4008, reason: "too many topics" });
   client.close();
 });

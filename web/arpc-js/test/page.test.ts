@@ -2,7 +2,8 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ClientState, connect } from "../src/index.ts";
-import { fakeSockets } from "./helpers/fake-socket.ts";
+import type { Frame } from "../src/wire.ts";
+import { fakeSockets, until } from "./helpers/fake-socket.ts";
 import { frame, notify, response } from "./helpers/server.ts";
 
 beforeEach(() => {
@@ -123,6 +124,65 @@ describe("a connection that may be dead", () => {
     it.sockets.last.receive(notify("/n"));
     vi.advanceTimersByTime(20_000);
     expect(it.client.state).toBe("open");
+    it.client.close();
+  });
+
+  describe("while what it sent is being read", () => {
+    /** Its pong is behind more frames than are read in a turn, if there is one. */
+    async function busy(pongs: Frame[]) {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+      const it = page();
+      const read = vi.fn();
+      it.client.handle("/last", read);
+      it.sockets.last.agree({ caps: [] });
+      it.window.dispatchEvent(new Event("online"));
+      vi.advanceTimersByTime(100);
+      const many = Array.from({ length: 300 }, () => notify("/n"));
+      it.sockets.last.receive(...many, ...pongs, notify("/last"));
+      vi.advanceTimersByTime(4900);
+      expect([it.client.state, read.mock.calls.length]).toEqual(["open", 0]);
+      await until(() => read.mock.calls.length === 1);
+      return it;
+    }
+
+    it("is kept: the answer may be among it", async () => {
+      const { client } = await busy([frame(5, "", 1n)]);
+      vi.advanceTimersByTime(59_999);
+      expect(client.state).toBe("open");
+      client.close();
+    });
+
+    it("is pinged again, once, and ended if nothing comes", async () => {
+      const { client, pings } = await busy([]);
+      vi.advanceTimersByTime(34_999);
+      expect([client.state, pings()]).toEqual(["open", 2]);
+      vi.advanceTimersByTime(1);
+      expect(client.detail.error?.message).toBe("peer silent");
+      client.close();
+    });
+  });
+
+  it("of a client of less patience is kept if anything comes after a fifth of that", () => {
+    const it = page({ pingTimeout: 500 });
+    it.sockets.last.agree({ caps: [] });
+    it.window.dispatchEvent(new Event("online"));
+    vi.advanceTimersByTime(99);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(1);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(20_000);
+    expect(it.client.state).toBe("open");
+    it.client.close();
+  });
+
+  it("of a client of less patience is ended if what comes was under way before", () => {
+    const it = page({ pingTimeout: 500 });
+    it.sockets.last.agree({ caps: [] });
+    it.window.dispatchEvent(new Event("online"));
+    vi.advanceTimersByTime(99);
+    it.sockets.last.receive(notify("/n"));
+    vi.advanceTimersByTime(401);
+    expect(it.client.detail.error?.message).toBe("peer silent");
     it.client.close();
   });
 

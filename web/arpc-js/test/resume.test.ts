@@ -778,6 +778,21 @@ describe("more than is kept", () => {
     client.close();
   });
 
+  it("a journal that is sent again is not taken for answers that are not read", () => {
+    const begun = begin({ maxBody: 400, maxQueueBytes: 50, maxJournal: 1000 });
+    notifies(begun.client, 0, 10);
+    const { socket, hello } = redial(begun);
+    socket.onsend = (sent) => {
+      socket.bufferedAmount += encodeFrame(sent).length;
+    };
+    answer(socket, hello, { resumed: true, received: 0 });
+    // And a confirm.
+    expect(socket.bufferedAmount).toBe(1000 + 16);
+    socket.receive(frame(4, "", 1n));
+    expect(begun.client.state).toBe("open");
+    begun.client.close();
+  });
+
   it.each([4, 16, -1, 5.5, "5", undefined, null])(
     "a server that says it has %s of 15 is not",
     async (received) => {
@@ -894,6 +909,33 @@ describe("the end of a session", () => {
     expect(redial(begun).session).toBeUndefined();
     client.close();
   });
+
+  const text = { data: "text" };
+  const overrun = Array.from({ length: 200 }, () => notify("/n", "x".repeat(30_000)));
+  const faults: Array<[string, (socket: FakeSocket) => void]> = [
+    ["a bad frame", (socket) => socket.receiveRaw(new Uint8Array(16).fill(0xff))],
+    ["a text", ({ onmessage }) => (onmessage as (event: typeof text) => void)(text)],
+    ["an overrun", (socket) => socket.receive(...overrun)],
+  ];
+
+  it.each(faults)(
+    "by %s: a client that is closed when it hears of that stays closed",
+    (_, fault) => {
+      const { client, sockets, events, errors } = begin();
+      const states: string[] = [];
+      client.on("state", (state) => states.push(state));
+      client.on("lost", () => client.close());
+      client.handle("/n", () => new Promise<void>(() => {}));
+      fault(sockets.last);
+      expect(events).toEqual(["lost: gap"]);
+      expect(what(sockets.last).at(-1)).toBe("3 arpc.goaway");
+      expect(sockets.last.closedWith).toBeDefined();
+      expect(vi.getTimerCount()).toBe(0);
+      expect([client.state, ...states]).toEqual(["closed", "closed"]);
+      expect(sockets.all).toHaveLength(1);
+      expect(errors).not.toHaveBeenCalled();
+    },
+  );
 
   it("a notify for which there is no room ends it: it was counted", () => {
     const begun = begin();

@@ -170,6 +170,42 @@ describe("on connect", () => {
     }
   });
 
+  it("a client that is closed when it hears that it dials asks nobody, and leaves no timer", async () => {
+    const { asked, provider } = byHand();
+    const { client, sockets, states, errors } = dial(provider);
+    client.on("state", (state) => state === "connecting" && client.close());
+    asked[0]?.resolve("first");
+    await dialed(sockets, 1);
+    sockets.last.drop();
+    vi.advanceTimersByTime(100);
+    expect(states).toEqual(["waiting", "connecting", "closed"]);
+    expect([client.state, asked.length, vi.getTimerCount()]).toEqual(["closed", 1, 0]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([sockets.all.length, vi.getTimerCount(), errors.length]).toEqual([1, 0, 0]);
+  });
+
+  it.each(["resolves", "rejects"])(
+    "a provider that closes the client and %s leaves no timer",
+    async (how) => {
+      let count = 0;
+      let close = (): void => {};
+      const { client, sockets, errors } = dial(async () => {
+        count++;
+        close();
+        if (how === "rejects") throw new TypeError("offline");
+        return "token";
+      });
+      close = client.close;
+      await until(() => sockets.all.length === 1 || client.state === "waiting");
+      sockets.all[0]?.drop();
+      const before = sockets.all.length;
+      vi.advanceTimersByTime(100);
+      expect([client.state, count, vi.getTimerCount()]).toEqual(["closed", 2, 0]);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect([sockets.all.length, vi.getTimerCount(), errors.length]).toEqual([before, 0, 0]);
+    },
+  );
+
   it("none is shown when the provider has none", async () => {
     const { client, sockets } = dial(() => "");
     await dialed(sockets, 1);
